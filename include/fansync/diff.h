@@ -1,0 +1,96 @@
+/*
+ * The diff core: given what the master holds and what the replica says, what has to be
+ * sent. Pure: no I/O, no locks, no globals, no time; the same input gives the same plan.
+ * Any thread may call. The rules are those of spec/algorithm.md; each function names its
+ * section.
+ */
+#ifndef FANSYNC_DIFF_H
+#define FANSYNC_DIFF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "fansync/arena.h"
+#include "fansync/replica.h"
+#include "fansync/snapshot.h"
+
+/* ---- folders (§2) ---- */
+
+/* How one mailbox of the master stands to the replica. */
+struct folder_match {
+    const struct replica_mailbox *r; /* the replica's mailbox of the same uniqueid, or NULL */
+    bool renamed;  /* it has another name there */
+    bool moved;    /* it is on another partition there */
+    /* r is NULL and the replica has another mailbox under this name */
+    const struct replica_mailbox *occupant;
+};
+
+struct folder_matches {
+    struct folder_match *match; /* parallel to the master's list */
+    size_t n;
+    /* mailboxes of the replica that no mailbox of the master matched, in its order */
+    const struct replica_mailbox **extra;
+    size_t nextra;
+};
+
+/* Matches by uniqueid only. partition: where all mailboxes are wanted, or empty for the
+ * master's own partition of each. The result lives in a. */
+struct folder_matches diff_folders(struct arena *a, const struct mbentry *master, size_t n,
+                                   const struct replica_mailbox_list *replica, struct slice partition);
+
+/* ---- one mailbox ---- */
+
+enum mailbox_verdict {
+    MAILBOX_UNCHANGED, /* nothing to send */
+    MAILBOX_UPDATE,    /* one MAILBOX (after its messages) brings the replica up to date */
+    /* Only a full comparison of the records can tell what to do: */
+    MAILBOX_FORGOTTEN, /* the master has forgotten expunged records that the replica may hold (§3.1 no. 3) */
+    MAILBOX_AHEAD,     /* the replica's counters are higher than the master's */
+};
+
+/*
+ * The unchanged test (§3.2) and what precedes it. type is the master's MBOXTYPE. r NULL:
+ * not on the replica. reverseacls: the option is on, so RACLMODSEQ counts. *what (may be NULL) gets the name of the first field that differs.
+ */
+enum mailbox_verdict diff_mailbox(const struct mailbox_header *m, struct slice type,
+                                  const struct replica_mailbox *r, bool reverseacls, const char **what);
+
+/* Which records of a mailbox the replica lacks: those with modseq > since_modseq or
+ * uid > since_uid (§5.2; both 0 for a mailbox that is new or an empty shell there:
+ * spec/wire.md §4.4). */
+struct record_bounds {
+    uint64_t since_modseq;
+    uint32_t since_uid;
+};
+struct record_bounds diff_bounds(const struct replica_mailbox *r);
+
+/*
+ * A part of a mailbox's records that is sent with one MAILBOX command (§4.3). complete:
+ * it is all of them, or the last part. Records of rec with uid <= to_uid are sent, those
+ * with a modseq > to_modseq only if they are new to the replica, and then with to_modseq.
+ */
+struct record_part {
+    bool complete;
+    uint32_t to_uid;
+    uint64_t to_modseq;
+};
+/* batchsize: new records of a part; 0: no limit. The records are those of diff_bounds. */
+struct record_part diff_part(const struct mailbox_header *m, const struct records *rec,
+                             struct record_bounds replica, uint32_t batchsize);
+
+/* Whether record i belongs into the part, and the modseq it travels with. */
+bool diff_record_in_part(const struct records *rec, size_t i, struct record_bounds replica,
+                         const struct record_part *part, uint64_t *modseq);
+
+/* ---- the rest of a user (§8.2 - §8.4) ---- */
+
+/* Names in a but not in b, in a's order; the result lives in arena. */
+struct subscription_list diff_names(struct arena *arena, const struct subscription_list *a,
+                                    const struct subscription_list *b);
+
+/* Limits of every resource equal; modseq and usage are not compared. */
+bool diff_quota_equal(const struct quota *a, const struct quota *b);
+
+bool diff_seen_equal(const struct seen_row *a, const struct seen_row *b);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * The engine: brings users and mailboxes of a replica up to date with the master's store
+ * (spec/algorithm.md §1). It works in windows of several users, in phases: all questions,
+ * then all uploads, then all changes, so that the number of round trips does not grow
+ * with the number of users (docs/architecture.md). What fails leaves its window and is
+ * tried again alone. An engine and its session belong to one thread.
+ */
+#ifndef FANSYNC_ENGINE_H
+#define FANSYNC_ENGINE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "fansync/err.h"
+#include "fansync/session.h"
+#include "fansync/slice.h"
+#include "fansync/store.h"
+
+struct engine_options {
+    struct store *store;
+    const char *server;  /* as configured: part of the sync lock's name */
+    const char *channel; /* for messages; NULL: none */
+    bool force;          /* -O: tell the replica to take the master's word */
+    bool skip_locked;    /* -N */
+    bool local_only;     /* -L */
+    bool stage_to_archive; /* -a */
+    const char *partition; /* -p, or NULL */
+    uint32_t batchsize;    /* new messages of a mailbox sent with one command */
+    bool reverseacls;      /* the option of that name */
+    const volatile sig_atomic_t *stop;
+    /* Opens a session, trying again as long as the caller's policy says. An error ends
+     * engine_run with it. */
+    struct err *(*connect)(void *ctx, struct session **out);
+    void *connect_ctx;
+};
+
+struct engine;
+struct engine *engine_new(const struct engine_options *o);
+void engine_free(struct engine *e); /* says EXIT on the session */
+
+enum engine_item_kind {
+    ITEM_USER,      /* everything of a user */
+    ITEM_MAILBOXES, /* these mailboxes, wherever they belong */
+    ITEM_META,      /* a user's subscriptions and seen states */
+};
+
+struct engine_item {
+    enum engine_item_kind kind;
+    struct slice userid;       /* USER, META */
+    const struct slice *names; /* MAILBOXES: internal names */
+    size_t nnames;
+};
+
+/* How an item ended: err NULL for success (a user without a local INBOX is one). Borrowed
+ * for the call. */
+typedef void (*engine_done_fn)(void *ctx, const struct engine_item *item, const struct err *err);
+
+/*
+ * Works off the items, several at a time, and calls done once for each, in the order in
+ * which they end. A failing item does not stop the others. Returns an error only when no
+ * further work is possible: interrupted, or no session; the items not done then are not
+ * reported.
+ */
+struct err *engine_run(struct engine *e, const struct engine_item *items, size_t n, engine_done_fn done,
+                       void *ctx);
+
+struct engine_counters {
+    uint64_t users;
+    uint64_t mailboxes;         /* compared */
+    uint64_t mailboxes_sent;
+    uint64_t records_sent;
+    uint64_t messages_uploaded;
+    uint64_t skipped;           /* things this version leaves alone, each with a notice */
+    uint64_t failed;            /* mailboxes that could not be brought up to date */
+    struct session_counters wire; /* of all sessions */
+};
+struct engine_counters engine_counters(const struct engine *e);
+
+#endif

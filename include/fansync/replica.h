@@ -1,0 +1,60 @@
+/*
+ * Plain descriptions of what a replica said that it holds (spec/commands.md §2, §4.1).
+ * The engine fills them from answers, the diff core compares them with snapshots.
+ * Everything lives in the arena of whoever made it.
+ */
+#ifndef FANSYNC_REPLICA_H
+#define FANSYNC_REPLICA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "fansync/slice.h"
+#include "fansync/snapshot.h"
+
+/* One MAILBOX line without its records. */
+struct replica_mailbox {
+    struct slice name;
+    struct slice uniqueid;
+    struct slice type;      /* MBOXTYPE as sent; empty: plain mail */
+    struct slice partition; /* empty: not said (intermediates) */
+    struct slice acl;
+    struct slice options; /* letters */
+    uint32_t sync_crc;
+    uint32_t sync_crc_annot;
+    uint32_t last_uid;
+    uint32_t uidvalidity;
+    uint32_t recentuid;
+    uint64_t highestmodseq;
+    uint64_t foldermodseq; /* 0: not said */
+    uint64_t xconvmodseq;  /* 0: not said */
+    uint64_t raclmodseq;   /* 0: not said */
+    int64_t recenttime;
+    int64_t pop3_last_login;
+    int64_t pop3_show_after;
+    struct annotation_list annotations; /* sorted by entry, then userid */
+};
+
+struct replica_mailbox_list {
+    struct replica_mailbox *m;
+    size_t n;
+    size_t cap;
+};
+
+struct replica_quota_list {
+    struct quota *q;
+    size_t n;
+    size_t cap;
+};
+
+/* Everything a GET USER, GET META or GET MAILBOXES brought. */
+struct replica_state {
+    struct replica_mailbox_list mailboxes;
+    struct replica_quota_list quotas;
+    struct subscription_list subscriptions;
+    struct seen_list seen;
+    size_t seen_cap;
+    size_t sieve_scripts; /* SIEVE items, counted only */
+};
+
+#endif

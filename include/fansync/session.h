@@ -1,0 +1,113 @@
+/*
+ * A csync session with one replica: connect, authenticate, then commands, many of them
+ * written before the first answer is read (spec/wire.md §4). Belongs to one thread.
+ *
+ * The caller writes a command with session_begin, any dlist_put_... on the returned
+ * buffer, session_file for message files, and session_end; answers are matched in order
+ * and handed to the command's callback from within session_end, session_file or
+ * session_drain. The session reads whenever it writes, so two full socket buffers cannot
+ * deadlock, and keeps only a bounded amount of unsent bytes in memory.
+ *
+ * When the session dies (end of file, BAD, rubbish, Fatal error, timeout), every
+ * outstanding command's callback is called with an error of ERR_PROTOCOL, ERR_IO or
+ * ERR_BYE and answer->unknown set: nobody knows whether the replica has done it. After
+ * that session_dead is true and every further call returns a copy of the fault.
+ */
+#ifndef FANSYNC_SESSION_H
+#define FANSYNC_SESSION_H
+
+#include <signal.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "fansync/arena.h"
+#include "fansync/buf.h"
+#include "fansync/dlist.h"
+#include "fansync/err.h"
+#include "fansync/guid.h"
+
+enum session_compress { COMPRESS_OFF, COMPRESS_AUTO, COMPRESS_REQUIRE };
+
+struct session_options {
+    const char *server;   /* "host", "host:port", "/path": spec/operation.md §5.4 */
+    const char *port;     /* number or service name, or NULL */
+    const char *authname; /* may be NULL */
+    const char *realm;    /* may be NULL */
+    const char *password; /* may be NULL */
+    const char *mechs;    /* restricts the SASL mechanisms, or NULL */
+    int connect_timeout;  /* seconds, per address and for greeting and login */
+    int timeout;          /* seconds without any byte from the replica while answers are due */
+    enum session_compress compress; /* AUTO: when offered and the peer is not on this host */
+    bool trace;           /* every protocol byte to stderr (-v -v) */
+    const volatile sig_atomic_t *stop; /* non-zero: a signal asks to end: ERR_INTERRUPTED at the next wait */
+};
+
+enum { /* capabilities of the greeting */
+    CAP_STARTTLS = 1 << 0,
+    CAP_COMPRESS = 1 << 1,
+    CAP_SIEVE_MAILBOX = 1 << 2,
+    CAP_ARCHIVE = 1 << 3,
+};
+
+struct session;
+
+/* Once per process, before the first session and before threads. */
+struct err *session_library_init(void);
+
+/* Connects, reads the greeting, authenticates (STARTTLS first if offered), compresses as
+ * asked. ERR_CONNECT, ERR_AUTH, ERR_NOTSUPPORTED (compression required but not to be
+ * had), ERR_INTERRUPTED. */
+struct err *session_open(const struct session_options *o, struct session **out);
+unsigned session_capabilities(const struct session *s);
+/* The peer for messages: "host:port" as connected. */
+const char *session_peer(const struct session *s);
+
+/* What came back for one command. Everything lives until the callback returns, but the
+ * trees if the command was given an arena of its own. */
+struct answer {
+    struct err *err;      /* NULL: OK. Borrowed: copy with err_copy to keep it */
+    bool unknown;         /* the session died: nobody knows whether it was done */
+    struct dlist **lines; /* untagged lines, in order; to be discarded when err is set */
+    size_t nlines;
+};
+typedef void (*answer_fn)(void *ctx, const struct answer *a);
+
+/*
+ * Begins a command: writes "GET " or "APPLY " and so on as given in verb ("APPLY
+ * MAILBOX") and a blank, and returns the buffer to which the caller writes the argument.
+ * name: for messages. arena: where the answer's lines live, NULL: forgotten after the
+ * callback. hooks: see dlist.h, copied; may be NULL.
+ */
+struct buf *session_begin(struct session *s, const char *verb, struct arena *arena,
+                          const struct dlist_hooks *hooks, answer_fn fn, void *ctx);
+/* Streams a message file as "%{partition guid size}CRLF<bytes>" into the command being
+ * written. The content is read and its SHA-1 and length compared BEFORE anything is
+ * written: ERR_CORRUPT then leaves the command as it was, without this file. */
+struct err *session_file(struct session *s, struct slice partition, const struct guid *guid, uint64_t size,
+                         int fd);
+/* Between the pieces of a long command: sends what has gathered if it is much, so that a
+ * command of any length needs bounded memory. The buffer of session_begin stays valid. */
+struct err *session_flow(struct session *s);
+/* Ends the command; sends and reads as far as needed to keep within bounds. */
+struct err *session_end(struct session *s);
+/* Sends everything and reads until no answer is outstanding. */
+struct err *session_drain(struct session *s);
+
+bool session_dead(const struct session *s);
+size_t session_outstanding(const struct session *s);
+
+struct session_counters {
+    uint64_t commands;
+    uint64_t round_trips; /* times that we had to wait with nothing left to write */
+    uint64_t bytes_out;   /* of the protocol, before compression */
+    uint64_t bytes_in;
+    uint64_t files;
+    uint64_t file_bytes;
+};
+const struct session_counters *session_counters(const struct session *s);
+
+/* Says EXIT if the session lives, and frees it. Outstanding commands are abandoned: their
+ * callbacks are not called. */
+void session_close(struct session *s);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * Messages of fansync/log.h. syslog(3) is thread-safe; stderr and stdout lines are
+ * written in one call each, so that lines of two threads do not mix.
+ */
+#include "fansync/log.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "fansync/buf.h"
+#include "fansync/mem.h"
+
+static const char *log_ident = "sync_client"; /* set by log_open, before threads */
+static bool log_to_stderr;
+static bool progress_stdout, progress_syslog;
+
+void log_open(const char *ident, int facility, bool to_stderr)
+{
+    log_ident = mem_strdup(ident); /* openlog keeps the pointer */
+    log_to_stderr = to_stderr;
+    openlog(log_ident, LOG_PID, facility);
+}
+
+static void write_line(FILE *f, struct buf *line)
+{
+    buf_addc(line, '\n');
+    fwrite(buf_ptr(line), 1, buf_len(line), f);
+    fflush(f);
+}
+
+void log_msg(int priority, const char *fmt, ...)
+{
+    struct buf b = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    syslog(priority, "%s", buf_cstr(&b));
+    if (log_to_stderr) {
+        struct buf line = BUF_INIT;
+        buf_printf(&line, "%s[%ld]: %s", log_ident, (long)getpid(), buf_cstr(&b));
+        write_line(stderr, &line);
+        buf_free(&line);
+    }
+    buf_free(&b);
+}
+
+void log_progress_to(bool to_stdout, bool to_syslog)
+{
+    progress_stdout = to_stdout;
+    progress_syslog = to_syslog;
+}
+
+bool log_progress_wanted(void)
+{
+    return progress_stdout || progress_syslog;
+}
+
+void log_progress(const char *fmt, ...)
+{
+    if (!log_progress_wanted())
+        return;
+    struct buf b = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    if (progress_syslog)
+        syslog(LOG_INFO, "%s", buf_cstr(&b));
+    if (progress_stdout)
+        write_line(stdout, &b);
+    buf_free(&b);
+}

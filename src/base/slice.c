@@ -1,0 +1,19 @@
+/* Comparisons of slices that are too long for the header. Pure; any thread. */
+#include "fansync/slice.h"
+
+#include <strings.h>
+
+bool slice_caseeqs(struct slice a, const char *cstr)
+{
+    size_t n = strlen(cstr);
+    return a.n == n && (n == 0 || strncasecmp(a.p, cstr, n) == 0);
+}
+
+int slice_cmp(struct slice a, struct slice b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n ? memcmp(a.p, b.p, n) : 0;
+    if (c)
+        return c;
+    return (a.n > b.n) - (a.n < b.n);
+}

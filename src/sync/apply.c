@@ -1,0 +1,92 @@
+/*
+ * Phase 5: one MAILBOX command for each mailbox of the round, and what its answer means
+ * (spec/algorithm.md §5, §6).
+ */
+#include "sync/unit.h"
+
+#include "fansync/log.h"
+#include "sync/command.h"
+
+/* Prepares what follows a confirmed part: the replica now has up to its end. */
+static void next_part(struct work *w)
+{
+    w->have.since_uid = w->part.to_uid;
+    w->have.since_modseq = w->part.to_modseq;
+    w->guard = false; /* the CRC of a part is the replica's affair; the last part's is checked */
+    w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
+}
+
+/* The error that a refused MAILBOX means, after telling the operator. */
+static struct err *refusal(const struct work *w, const struct answer *a)
+{
+    struct slice name = w->entry->name;
+    if (a->err->kind == ERR_CHECKSUM && w->unit->attempt == 0) {
+        log_msg(LOG_NOTICE, "SYNC_NOTICE: CRC failure on sync " SLICE_FMT ", recalculating counts and trying again",
+                SLICE_ARG(name));
+        return err_copy(a->err);
+    }
+    if (a->err->kind == ERR_CHECKSUM) {
+        log_msg(LOG_ERR, "SYNCERROR: both sides of a mailbox have changed: mailbox=<" SLICE_FMT ">", SLICE_ARG(name));
+        return err_new(ERR_CONFLICT, "the replica's records differ where an update cannot mend them: needs a full "
+                       "comparison, which this version does not make");
+    }
+    if (!a->unknown)
+        log_msg(LOG_ERR, "do_folders(): update failed: " SLICE_FMT " '%s'", SLICE_ARG(name), a->err->msg);
+    return err_copy(a->err);
+}
+
+static void applied(void *ctx, const struct answer *a)
+{
+    struct work *w = ctx;
+    if (!a->err) {
+        if (w->part.complete)
+            w->state = WORK_DONE;
+        else
+            next_part(w);
+        return;
+    }
+    work_fail(w, refusal(w, a));
+}
+
+static struct err *send_mailbox(struct work *w)
+{
+    struct engine *e = w->unit->engine;
+    const char *verb = e->o.local_only ? "APPLY LOCAL_MAILBOX" : "APPLY MAILBOX";
+    struct mailbox_command c = {
+        .m = w->m, .rec = &w->rec, .type = w->type, .partition = w->partition, .r = w->r, .have = w->have,
+        .part = w->part, .guard = w->guard, .sync_crc = w->sync_crc, .sync_crc_annot = w->sync_crc_annot,
+    };
+    uint64_t nrecords;
+    log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(w->entry->name));
+    struct buf *b = session_begin(e->session, verb, NULL, NULL, applied, w);
+    TRY(mailbox_command_write(e->session, b, &c, &nrecords));
+    e->counters.mailboxes_sent++;
+    e->counters.records_sent += nrecords;
+    return session_end(e->session);
+}
+
+/*
+ * In a window everything is written at once. Alone, each mailbox is awaited, so that if
+ * the replica's process dies of one it is known which: that one is set aside
+ * (spec/commands.md §7).
+ */
+static struct err *send_alone(struct work *w)
+{
+    struct session *s = w->unit->engine->session;
+    struct err *err = send_mailbox(w);
+    if (!err)
+        err = session_drain(s);
+    if (err && err->kind == ERR_PROTOCOL)
+        map_put(&w->unit->poison, arena_dup(&w->unit->keep, w->entry->name), w->unit);
+    return err;
+}
+
+struct err *unit_apply(struct unit *u)
+{
+    for (size_t i = 0; i < u->nwork; i++) {
+        struct work *w = &u->work[i];
+        if (w->state == WORK_SEND)
+            TRY(u->attempt > 0 ? send_alone(w) : send_mailbox(w));
+    }
+    return NULL;
+}

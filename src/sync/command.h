@@ -1,0 +1,30 @@
+/* The argument of APPLY MAILBOX, written from a snapshot. */
+#ifndef FANSYNC_SYNC_COMMAND_H
+#define FANSYNC_SYNC_COMMAND_H
+
+#include <stdbool.h>
+#include "fansync/diff.h"
+#include "fansync/session.h"
+
+struct mailbox_command {
+    const struct mailbox_header *m;
+    const struct records *rec;
+    struct slice type;      /* MBOXTYPE; empty: plain mail */
+    struct slice partition; /* wanted on the replica */
+    const struct replica_mailbox *r; /* NULL: new there */
+    struct record_bounds have;       /* what the replica has of the records */
+    struct record_part part;
+    bool guard; /* send SINCE_*: refuse if the replica is not in the state r */
+    uint32_t sync_crc;
+    uint32_t sync_crc_annot;
+};
+
+/* Writes "%(UNIQUEID ... RECORD (...))" into the command that session_begin gave buf for;
+ * *nrecords counts the records written. An error is the session's. */
+struct err *mailbox_command_write(struct session *s, struct buf *b, const struct mailbox_command *c,
+                                  uint64_t *nrecords);
+
+/* "%(UNIQUEID ... )" of an intermediate mailbox (spec/algorithm.md §2.5). */
+void intermediate_command_write(struct buf *b, const struct mbentry *e, struct slice type);
+
+#endif

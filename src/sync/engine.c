@@ -1,0 +1,258 @@
+/*
+ * The engine of fansync/engine.h: items become units, units are taken through windows,
+ * and what failed in company is tried again alone. Owns the session.
+ */
+#include "sync/unit.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "fansync/log.h"
+#include "fansync/mem.h"
+
+enum {
+    WINDOW_UNITS = 64,
+    TRIES = 3,       /* of one unit: in a window, then twice alone */
+    POISON_TRIES = 8, /* the same when each try found another mailbox to set aside */
+};
+
+struct engine *engine_new(const struct engine_options *o)
+{
+    struct engine *e = mem_alloc(sizeof *e);
+    e->o = *o;
+    return e;
+}
+
+static void add_counters(struct session_counters *sum, const struct session_counters *c)
+{
+    sum->commands += c->commands;
+    sum->round_trips += c->round_trips;
+    sum->bytes_out += c->bytes_out;
+    sum->bytes_in += c->bytes_in;
+    sum->files += c->files;
+    sum->file_bytes += c->file_bytes;
+}
+
+static void drop_session(struct engine *e)
+{
+    if (!e->session)
+        return;
+    add_counters(&e->closed, session_counters(e->session));
+    session_close(e->session);
+    e->session = NULL;
+    e->restart_due = false;
+    engine_forget_staged(e);
+}
+
+void engine_free(struct engine *e)
+{
+    drop_session(e);
+    arena_free(&e->staged_arena);
+    free(e);
+}
+
+struct engine_counters engine_counters(const struct engine *e)
+{
+    struct engine_counters c = e->counters;
+    c.wire = e->closed;
+    if (e->session)
+        add_counters(&c.wire, session_counters(e->session));
+    return c;
+}
+
+bool engine_stopping(const struct engine *e)
+{
+    return e->o.stop && *e->o.stop;
+}
+
+void engine_skip(struct engine *e, const char *fmt, ...)
+{
+    struct buf b = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    e->counters.skipped++;
+    log_msg(LOG_NOTICE, "SYNCNOTICE: skipped: %s", buf_cstr(&b));
+    buf_free(&b);
+}
+
+/* ---- the session ---- */
+
+struct greeting {
+    unsigned enabled;
+    struct err *err;
+};
+
+static void enabled(void *ctx, const struct answer *a)
+{
+    struct greeting *g = ctx;
+    if (a->err)
+        return; /* a replica that does not know the command enables nothing */
+    for (size_t i = 0; i < a->nlines; i++)
+        for (const struct dlist *d = a->lines[i]->first; d; d = d->next) {
+            if (slice_caseeqs(d->str, "SIEVE-MAILBOX"))
+                g->enabled |= CAP_SIEVE_MAILBOX;
+            if (slice_caseeqs(d->str, "REPLICATION-ARCHIVE"))
+                g->enabled |= CAP_ARCHIVE;
+        }
+}
+
+static void forced(void *ctx, const struct answer *a)
+{
+    struct greeting *g = ctx;
+    if (a->err) {
+        log_msg(LOG_ERR, "SYNCERROR: failed to enable force mode");
+        g->err = err_wrap(err_copy(a->err), "the replica refuses force mode (-O)");
+    }
+}
+
+static struct err *enable(struct engine *e, struct greeting *g)
+{
+    unsigned offered = session_capabilities(e->session);
+    bool archive = e->o.stage_to_archive && (offered & CAP_ARCHIVE);
+    if (e->o.stage_to_archive && !archive)
+        log_msg(LOG_NOTICE, "Destination doesn't support replication to archive");
+    if ((offered & CAP_SIEVE_MAILBOX) || archive) {
+        struct buf *b = session_begin(e->session, "APPLY CAPABILITIES", NULL, NULL, enabled, g);
+        buf_addc(b, '(');
+        if (offered & CAP_SIEVE_MAILBOX)
+            dlist_item_str(b, slice_str("SIEVE-MAILBOX"));
+        if (archive)
+            dlist_item_str(b, slice_str("REPLICATION-ARCHIVE"));
+        buf_addc(b, ')');
+        TRY(session_end(e->session));
+    }
+    if (e->o.force) {
+        buf_adds(session_begin(e->session, "APPLY FORCE", NULL, NULL, forced, g), "%()");
+        TRY(session_end(e->session));
+    }
+    return session_outstanding(e->session) ? session_drain(e->session) : NULL;
+}
+
+static void say_enabled(const struct engine *e, unsigned on)
+{
+    unsigned bits = (on & CAP_SIEVE_MAILBOX ? 0x800u : 0) | (on & CAP_ARCHIVE ? 0x1000u : 0);
+    if (bits)
+        log_progress("ENABLE 0x%x", bits);
+    if (e->o.stage_to_archive && (session_capabilities(e->session) & CAP_ARCHIVE) && !(on & CAP_ARCHIVE))
+        log_msg(LOG_NOTICE, "Replication to archive requested but destination didn't enable it");
+}
+
+struct err *engine_session(struct engine *e)
+{
+    if (e->session && !session_dead(e->session))
+        return NULL;
+    drop_session(e);
+    TRY(e->o.connect(e->o.connect_ctx, &e->session));
+    struct greeting g = { 0, NULL };
+    struct err *err = enable(e, &g);
+    if (!err)
+        err = g.err;
+    else
+        err_free(g.err);
+    if (err) {
+        drop_session(e);
+        return err;
+    }
+    e->sieve_mailbox = g.enabled & CAP_SIEVE_MAILBOX;
+    say_enabled(e, g.enabled);
+    return NULL;
+}
+
+/* ---- running ---- */
+
+/* Items not yet begun; a postponed one is put back in front. */
+struct queue {
+    const struct engine_item **item;
+    size_t head, n;
+};
+
+static struct queue queue_of(const struct engine_item *items, size_t n)
+{
+    struct queue q = { mem_array(n, sizeof(struct engine_item *)), 0, n };
+    for (size_t i = 0; i < n; i++)
+        q.item[i] = &items[i];
+    return q;
+}
+
+static size_t fill_window(struct engine *e, struct queue *q, struct unit *units)
+{
+    size_t n = 0;
+    while (n < WINDOW_UNITS && q->head < q->n)
+        units[n++] = (struct unit){ .engine = e, .item = q->item[q->head++] };
+    return n;
+}
+
+static struct err *run_alone(struct engine *e, struct unit *u)
+{
+    size_t allowed = TRIES;
+    while (u->err && u->retry && (size_t)u->attempt + 1 < allowed + u->poison.n &&
+           u->attempt < POISON_TRIES) {
+        int attempt = u->attempt + 1;
+        unit_free(u);
+        u->attempt = attempt;
+        TRY(window_run(e, u, 1));
+    }
+    return NULL;
+}
+
+static void report(struct engine *e, struct unit *u, engine_done_fn done, void *ctx)
+{
+    if (u->err && u->err->kind != ERR_LOCKED) {
+        if (u->item->kind == ITEM_USER)
+            log_msg(LOG_ERR, "IOERROR: user replication failed: error=<%s> userid=<" SLICE_FMT "> channel=<%s> "
+                    "servername=<%s>", u->err->msg, SLICE_ARG(u->item->userid),
+                    e->o.channel ? e->o.channel : "(null)", e->o.server);
+        else
+            log_msg(LOG_ERR, "IOERROR: replication failed: error=<%s> channel=<%s> servername=<%s>", u->err->msg,
+                    e->o.channel ? e->o.channel : "(null)", e->o.server);
+    }
+    for (size_t i = 0; i < u->nwork; i++)
+        if (u->work[i].state == WORK_FAILED)
+            e->counters.failed++;
+    done(ctx, u->item, u->err);
+}
+
+static void end_unit(struct unit *u)
+{
+    unit_free(u);
+    map_free(&u->poison);
+    arena_free(&u->keep);
+}
+
+static struct err *settle(struct engine *e, struct queue *q, struct unit *units, size_t n, engine_done_fn done,
+                          void *ctx)
+{
+    for (size_t k = n; k-- > 0;)
+        if (units[k].postponed)
+            q->item[--q->head] = units[k].item;
+    for (size_t k = 0; k < n; k++) {
+        struct unit *u = &units[k];
+        if (u->postponed)
+            continue;
+        TRY(run_alone(e, u));
+        report(e, u, done, ctx);
+        unit_free(u);
+    }
+    return NULL;
+}
+
+struct err *engine_run(struct engine *e, const struct engine_item *items, size_t n, engine_done_fn done,
+                       void *ctx)
+{
+    struct queue q = queue_of(items, n);
+    struct unit *units = mem_array(WINDOW_UNITS, sizeof *units);
+    struct err *err = engine_session(e);
+    while (!err && q.head < q.n) {
+        size_t in_window = fill_window(e, &q, units);
+        err = window_run(e, units, in_window);
+        if (!err)
+            err = settle(e, &q, units, in_window, done, ctx);
+        for (size_t k = 0; k < in_window; k++)
+            end_unit(&units[k]);
+    }
+    free(units);
+    free(q.item);
+    return err;
+}

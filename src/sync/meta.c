@@ -1,0 +1,189 @@
+/*
+ * Phase 6: what a user has besides mailboxes: quota limits, subscriptions, seen states
+ * (spec/algorithm.md §8). The commands go out behind the window's MAILBOX commands, in
+ * the same burst; each sets a state, so repeating one does no harm.
+ */
+#include "sync/unit.h"
+
+#include "fansync/log.h"
+
+/* A limit as the wire has room for it (spec/commands.md §5.1). */
+static uint32_t wire_limit(const struct quota *q, enum quota_resource res)
+{
+    if (q->limit[res] < (int64_t)UINT32_MAX)
+        return (uint32_t)q->limit[res];
+    log_msg(LOG_WARNING, "quota root " SLICE_FMT ": a limit of %lld does not fit the protocol, %u is sent",
+            SLICE_ARG(q->root), (long long)q->limit[res], UINT32_MAX - 1);
+    return UINT32_MAX - 1;
+}
+
+static void answered(void *ctx, const struct answer *a)
+{
+    struct unit *u = ctx;
+    if (a->err && a->err->kind != ERR_NONEXISTENT)
+        unit_fail(u, err_copy(a->err));
+}
+
+/* A seen state that the replica refuses does not fail its user (§8.4). */
+static void seen_answered(void *ctx, const struct answer *a)
+{
+    if (a->unknown)
+        answered(ctx, a);
+}
+
+/* ---- quota (§8.2) ---- */
+
+static struct err *send_quota(struct unit *u, const struct quota *q)
+{
+    static const struct { enum quota_resource res; const char *name[2]; } keys[] = {
+        { QUOTA_STORAGE, { "STORAGE", NULL } },
+        { QUOTA_MESSAGE, { "MESSAGE", NULL } },
+        { QUOTA_ANNOTATION, { "ANNOTATION-STORAGE", "X-ANNOTATION-STORAGE" } },
+        { QUOTA_FOLDERS, { "MAILBOX", "X-NUM-FOLDERS" } },
+    };
+    struct session *s = u->engine->session;
+    log_progress("QUOTA " SLICE_FMT, SLICE_ARG(q->root));
+    struct buf *b = session_begin(s, "APPLY QUOTA", NULL, NULL, answered, u);
+    buf_adds(b, "%(");
+    dlist_put_str(b, "ROOT", q->root);
+    dlist_put_u64(b, "LIMIT", q->limit[QUOTA_STORAGE] == QUOTA_UNLIMITED ? UINT32_MAX : wire_limit(q, QUOTA_STORAGE));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        for (int k = 0; k < 2 && keys[i].name[k]; k++)
+            if (q->limit[keys[i].res] != QUOTA_UNLIMITED)
+                dlist_put_u64(b, keys[i].name[k], wire_limit(q, keys[i].res));
+    if (q->modseq)
+        dlist_put_u64(b, "MODSEQ", q->modseq);
+    buf_addc(b, ')');
+    return session_end(s);
+}
+
+static struct err *send_unquota(struct unit *u, struct slice root)
+{
+    log_progress("UNQUOTA " SLICE_FMT, SLICE_ARG(root));
+    struct buf *b = session_begin(u->engine->session, "APPLY UNQUOTA", NULL, NULL, answered, u);
+    dlist_write_str(b, root);
+    return session_end(u->engine->session);
+}
+
+static const struct quota *replica_quota(const struct unit *u, struct slice root)
+{
+    for (size_t i = 0; i < u->replica.quotas.n; i++)
+        if (slice_eq(u->replica.quotas.q[i].root, root))
+            return &u->replica.quotas.q[i];
+    return NULL;
+}
+
+static struct err *sync_root(struct unit *u, struct slice root)
+{
+    struct quota q;
+    bool found;
+    struct err *err = store_quota(u->engine->o.store, &u->arena, root, &q, &found);
+    if (err) {
+        unit_fail(u, err);
+        return NULL;
+    }
+    const struct quota *r = replica_quota(u, root);
+    if (!found)
+        return r ? send_unquota(u, root) : NULL;
+    return r && diff_quota_equal(&q, r) ? NULL : send_quota(u, &q);
+}
+
+static struct err *sync_quotas(struct unit *u)
+{
+    struct map seen = MAP_INIT;
+    struct err *err = NULL;
+    bool complete = true; /* every mailbox told its root */
+    for (size_t i = 0; i < u->nwork && !err; i++) {
+        const struct work *w = &u->work[i];
+        if (!w->m)
+            complete = false;
+        else if (w->m->quotaroot.n && map_put(&seen, w->m->quotaroot, u))
+            err = sync_root(u, w->m->quotaroot);
+    }
+    for (size_t i = 0; i < u->replica.quotas.n && !err && complete; i++)
+        if (!map_get(&seen, u->replica.quotas.q[i].root))
+            err = send_unquota(u, u->replica.quotas.q[i].root);
+    map_free(&seen);
+    return err;
+}
+
+/* ---- subscriptions (§8.3) ---- */
+
+static struct err *send_names(struct unit *u, const char *verb, const struct subscription_list *l)
+{
+    struct session *s = u->engine->session;
+    for (size_t i = 0; i < l->n; i++) {
+        log_progress("%s " SLICE_FMT " " SLICE_FMT, verb + 6, SLICE_ARG(u->item->userid), SLICE_ARG(l->name[i]));
+        struct buf *b = session_begin(s, verb, NULL, NULL, answered, u);
+        buf_adds(b, "%(");
+        dlist_put_str(b, "USERID", u->item->userid);
+        dlist_put_str(b, "MBOXNAME", l->name[i]);
+        buf_addc(b, ')');
+        TRY(session_end(s));
+    }
+    return NULL;
+}
+
+static struct err *sync_subscriptions(struct unit *u)
+{
+    struct err *err = store_subscriptions(u->engine->o.store, &u->arena, u->item->userid, &u->subscriptions);
+    if (err) {
+        log_msg(LOG_ERR, "IOERROR: fetching subscriptions failed: userid=<" SLICE_FMT ">", SLICE_ARG(u->item->userid));
+        unit_fail(u, err);
+        return NULL;
+    }
+    struct subscription_list add = diff_names(&u->arena, &u->subscriptions, &u->replica.subscriptions);
+    struct subscription_list drop = diff_names(&u->arena, &u->replica.subscriptions, &u->subscriptions);
+    TRY(send_names(u, "APPLY SUB", &add));
+    return send_names(u, "APPLY UNSUB", &drop);
+}
+
+/* ---- seen states of mailboxes that keep them per user (§8.4) ---- */
+
+static struct err *send_seen(struct unit *u, const struct seen_row *row)
+{
+    struct session *s = u->engine->session;
+    log_progress("SEEN " SLICE_FMT " " SLICE_FMT, SLICE_ARG(u->item->userid), SLICE_ARG(row->uniqueid));
+    struct buf *b = session_begin(s, "APPLY SEEN", NULL, NULL, seen_answered, u);
+    buf_adds(b, "%(");
+    dlist_put_str(b, "USERID", u->item->userid);
+    dlist_put_str(b, "UNIQUEID", row->uniqueid);
+    dlist_put_i64(b, "LASTREAD", row->lastread);
+    dlist_put_u64(b, "LASTUID", row->lastuid);
+    dlist_put_i64(b, "LASTCHANGE", row->lastchange);
+    dlist_put_str(b, "SEENUIDS", row->uids);
+    buf_addc(b, ')');
+    return session_end(s);
+}
+
+static struct err *sync_seen(struct unit *u)
+{
+    struct seen_list here = { NULL, 0 };
+    struct err *err = store_seen(u->engine->o.store, &u->arena, u->item->userid, &here);
+    if (err) {
+        log_msg(LOG_ERR, "IOERROR: fetching seen states failed: userid=<" SLICE_FMT "> error=<%s>",
+                SLICE_ARG(u->item->userid), err->msg);
+        err_free(err);
+        return NULL;
+    }
+    struct map there = MAP_INIT;
+    for (size_t i = 0; i < u->replica.seen.n; i++)
+        map_put(&there, u->replica.seen.row[i].uniqueid, &u->replica.seen.row[i]);
+    for (size_t i = 0; i < here.n && !err; i++) {
+        const struct seen_row *r = map_get(&there, here.row[i].uniqueid);
+        if (!r || !diff_seen_equal(&here.row[i], r))
+            err = send_seen(u, &here.row[i]);
+    }
+    map_free(&there);
+    return err;
+}
+
+struct err *unit_meta(struct unit *u)
+{
+    if (u->item->kind == ITEM_MAILBOXES)
+        return NULL;
+    if (u->item->kind == ITEM_USER)
+        TRY(sync_quotas(u));
+    TRY(sync_subscriptions(u));
+    return sync_seen(u);
+}

@@ -1,0 +1,189 @@
+/*
+ * Phase 2: read the master's mailboxes of a unit, match them with the replica's and decide
+ * what each needs (spec/algorithm.md §1.1, §2, §3). No network: every lock of a mailbox
+ * is released before the next one is taken.
+ *
+ * What this version leaves alone (renames, deletions, conflicts) is said and counted
+ * here, once for each mailbox, and never half done.
+ */
+#include "sync/unit.h"
+
+#include "fansync/log.h"
+
+static bool is_live(const struct mbentry *e)
+{
+    return (e->flags & (MB_DELETED | MB_INTERMEDIATE | MB_MOVING | MB_REMOTE | MB_RESERVED)) == 0;
+}
+
+/* Which of the entries take part (§1.1). */
+static bool wanted(const struct unit *u, const struct mbentry *e)
+{
+    return is_live(e) && (e->kind != 'f' || u->engine->sieve_mailbox);
+}
+
+static struct err *user_entries(struct unit *u)
+{
+    struct store *store = u->engine->o.store;
+    struct mbentry_list all = { NULL, 0, 0 };
+    TRY(store_user_mailboxes(store, &u->arena, u->item->userid, &all));
+    struct slice inbox = names_inbox(&u->arena, store_names(store), u->item->userid);
+    u->entries.e = arena_array(&u->arena, all.n, sizeof *all.e);
+    u->absent = true;
+    for (size_t i = 0; i < all.n; i++) {
+        if (slice_eq(all.e[i].name, inbox) && is_live(&all.e[i]))
+            u->absent = false;
+        if (wanted(u, &all.e[i]))
+            u->entries.e[u->entries.n++] = all.e[i];
+        else if (all.e[i].kind == 'f' && is_live(&all.e[i]))
+            engine_skip(u->engine, "sieve scripts of " SLICE_FMT " are left alone: the replica takes no #sieve mailbox",
+                        SLICE_ARG(u->item->userid));
+    }
+    return NULL;
+}
+
+static struct err *named_entries(struct unit *u)
+{
+    const struct engine_item *item = u->item;
+    u->entries.e = arena_array(&u->arena, item->nnames, sizeof *u->entries.e);
+    for (size_t i = 0; i < item->nnames; i++) {
+        struct mbentry *e = &u->entries.e[u->entries.n];
+        bool found;
+        TRY(store_lookup(u->engine->o.store, &u->arena, item->names[i], e, &found));
+        if (found && wanted(u, e))
+            u->entries.n++;
+    }
+    return NULL;
+}
+
+/* Records and sums of an opened mailbox that differs. */
+static struct err *load_records(struct work *w, struct mailbox *mb)
+{
+    struct unit *u = w->unit;
+    w->have = diff_bounds(w->r);
+    TRY(mailbox_records(mb, &u->arena, w->have.since_modseq, w->have.since_uid, &w->rec));
+    u->engine->window_records += w->rec.n;
+    w->sync_crc = w->m->sync_crc;
+    w->sync_crc_annot = w->m->sync_crc_annot;
+    if (u->attempt > 0)
+        TRY(mailbox_compute_crcs(mb, &w->sync_crc, &w->sync_crc_annot));
+    return NULL;
+}
+
+static struct err *needs_comparison(const struct work *w, enum mailbox_verdict v, const char *what)
+{
+    if (v == MAILBOX_FORGOTTEN)
+        return err_new(ERR_CONFLICT, "the master has forgotten expunged messages that the replica may still "
+                       "hold (%s): needs a full comparison, which this version does not make", what);
+    return err_new(ERR_CONFLICT, "the replica's %s is higher than the master's (replica LAST_UID %u "
+                   "HIGHESTMODSEQ %llu, master LAST_UID %u HIGHESTMODSEQ %llu): needs a full comparison, "
+                   "which this version does not make", what, w->r->last_uid,
+                   (unsigned long long)w->r->highestmodseq, w->m->last_uid,
+                   (unsigned long long)w->m->highestmodseq);
+}
+
+static struct err *decide(struct work *w, struct mailbox *mb)
+{
+    struct unit *u = w->unit;
+    const char *what;
+    w->m = mailbox_header(mb);
+    w->type = mbentry_wire_type(&u->arena, &w->m->entry);
+    enum mailbox_verdict v = diff_mailbox(w->m, w->type, w->r, u->engine->o.reverseacls, &what);
+    if (v == MAILBOX_UNCHANGED)
+        return NULL;
+    if (v != MAILBOX_UPDATE)
+        return needs_comparison(w, v, what);
+    TRY(load_records(w, mb));
+    w->part = diff_part(w->m, &w->rec, w->have, u->engine->o.batchsize);
+    w->guard = w->r && u->attempt == 0 && w->r->highestmodseq != 0 && w->have.since_uid > 0;
+    w->state = WORK_SEND;
+    return NULL;
+}
+
+static void plan_mailbox(struct work *w)
+{
+    struct unit *u = w->unit;
+    struct mailbox *mb;
+    struct err *err;
+
+    u->engine->counters.mailboxes++;
+    if (map_get(&u->poison, w->entry->name)) {
+        work_fail(w, err_new(ERR_DENIED, "the replica's server ended without an answer when it was told of this "
+                             "mailbox; set aside"));
+        return;
+    }
+    err = store_mailbox_open(u->engine->o.store, &u->arena, w->entry->name, &mb);
+    if (err_take(&err, ERR_NONEXISTENT))
+        return; /* deleted since the list was read: its own record follows */
+    if (!err) {
+        err = decide(w, mb);
+        store_mailbox_close(mb);
+    }
+    if (err) {
+        if (!error_may_pass(err->kind))
+            log_msg(LOG_ERR, "IOERROR: mailbox open failed: mboxname=<" SLICE_FMT "> error=<%s>",
+                    SLICE_ARG(w->entry->name), err->msg);
+        work_fail(w, err);
+    }
+}
+
+/* True if the mailbox can be brought up to date in place. */
+static bool placed(struct work *w)
+{
+    const struct folder_match *f = &w->match;
+    if (f->renamed || f->moved) {
+        engine_skip(w->unit->engine, "mailbox " SLICE_FMT " is " SLICE_FMT " on partition " SLICE_FMT
+                    " of the replica: renames and moves are not replicated by this version",
+                    SLICE_ARG(w->entry->name), SLICE_ARG(f->r->name), SLICE_ARG(f->r->partition));
+        return false;
+    }
+    if (f->occupant && f->occupant->last_uid > 0) {
+        work_fail(w, err_new(ERR_MOVED, "the replica has another mailbox with messages under this name "
+                             "(uniqueid " SLICE_FMT ", here " SLICE_FMT ")", SLICE_ARG(f->occupant->uniqueid),
+                             SLICE_ARG(w->entry->uniqueid)));
+        return false;
+    }
+    return true;
+}
+
+static void plan_mailboxes(struct unit *u)
+{
+    struct slice partition = slice_str(u->engine->o.partition);
+    struct folder_matches f = diff_folders(&u->arena, u->entries.e, u->entries.n, &u->replica.mailboxes, partition);
+    u->nwork = u->entries.n;
+    u->work = arena_array(&u->arena, u->nwork, sizeof *u->work);
+    for (size_t i = 0; i < u->nwork; i++) {
+        struct work *w = &u->work[i];
+        w->unit = u;
+        w->entry = &u->entries.e[i];
+        w->match = f.match[i];
+        w->r = f.match[i].r;
+        /* Messages are looked for on the partition that the mailbox has there. */
+        w->partition = w->r && w->r->partition.n ? w->r->partition : partition.n ? partition : w->entry->partition;
+        if (placed(w))
+            plan_mailbox(w);
+    }
+    if (u->item->kind == ITEM_USER)
+        for (size_t i = 0; i < f.nextra; i++)
+            engine_skip(u->engine, "mailbox " SLICE_FMT " exists on the replica only: deletions are not replicated "
+                        "by this version", SLICE_ARG(f.extra[i]->name));
+}
+
+void unit_plan(struct unit *u)
+{
+    struct err *err = NULL;
+    if (u->item->kind == ITEM_USER)
+        err = user_entries(u);
+    else if (u->item->kind == ITEM_MAILBOXES)
+        err = named_entries(u);
+    if (err) {
+        unit_fail(u, err);
+        return;
+    }
+    if (u->absent) {
+        log_progress("Does not exist locally " SLICE_FMT, SLICE_ARG(u->item->userid));
+        return;
+    }
+    plan_mailboxes(u);
+    if (u->item->kind == ITEM_USER)
+        u->engine->counters.users++;
+}

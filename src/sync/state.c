@@ -1,0 +1,133 @@
+/*
+ * What a replica says that it holds: MAILBOX, QUOTA, LSUB, SEEN and SIEVE lines
+ * (spec/commands.md §2, §4.1) become plain structures for the diff core. Called by the
+ * engine's thread for each answer.
+ */
+#include "sync/state.h"
+
+#include <stdlib.h>
+
+static int compare_annotations(const void *x, const void *y)
+{
+    const struct annotation *a = x, *b = y;
+    int c = slice_cmp(a->entry, b->entry);
+    return c ? c : slice_cmp(a->userid, b->userid);
+}
+
+static struct err *read_annotations(struct arena *a, const struct dlist *list, struct annotation_list *out)
+{
+    out->a = arena_array(a, dlist_count(list), sizeof *out->a);
+    for (const struct dlist *d = list->first; d; d = d->next) {
+        struct annotation *an = &out->a[out->n];
+        if (!dlist_str(d, "ENTRY", &an->entry) || !dlist_str(d, "USERID", &an->userid) ||
+            !dlist_str(d, "VALUE", &an->value))
+            return err_new(ERR_PROTOCOL, "ANNOTATIONS item without ENTRY, USERID or VALUE");
+        dlist_u64(d, "MODSEQ", &an->modseq);
+        out->n++;
+    }
+    if (out->n > 1)
+        qsort(out->a, out->n, sizeof *out->a, compare_annotations);
+    return NULL;
+}
+
+static struct err *read_mailbox(struct arena *a, const struct dlist *d, struct replica_mailbox *m)
+{
+    if (!dlist_str(d, "UNIQUEID", &m->uniqueid) || !dlist_str(d, "MBOXNAME", &m->name))
+        return err_new(ERR_PROTOCOL, "MAILBOX without UNIQUEID or MBOXNAME");
+    if (!dlist_u32(d, "LAST_UID", &m->last_uid) || !dlist_u64(d, "HIGHESTMODSEQ", &m->highestmodseq) ||
+        !dlist_u32(d, "UIDVALIDITY", &m->uidvalidity) || !dlist_u32(d, "RECENTUID", &m->recentuid) ||
+        !dlist_i64(d, "RECENTTIME", &m->recenttime) || !dlist_str(d, "ACL", &m->acl) ||
+        !dlist_str(d, "OPTIONS", &m->options))
+        return err_new(ERR_PROTOCOL, "MAILBOX " SLICE_FMT ": a mandatory key is missing or ill-typed",
+                       SLICE_ARG(m->name));
+    dlist_str(d, "MBOXTYPE", &m->type);
+    dlist_str(d, "PARTITION", &m->partition);
+    dlist_u32(d, "SYNC_CRC", &m->sync_crc);
+    dlist_u32(d, "SYNC_CRC_ANNOT", &m->sync_crc_annot);
+    dlist_i64(d, "POP3_LAST_LOGIN", &m->pop3_last_login);
+    dlist_i64(d, "POP3_SHOW_AFTER", &m->pop3_show_after);
+    dlist_u64(d, "FOLDERMODSEQ", &m->foldermodseq);
+    dlist_u64(d, "XCONVMODSEQ", &m->xconvmodseq);
+    dlist_u64(d, "RACLMODSEQ", &m->raclmodseq);
+    const struct dlist *annotations = dlist_get(d, "ANNOTATIONS");
+    return annotations ? read_annotations(a, annotations, &m->annotations) : NULL;
+}
+
+static void read_limit(const struct dlist *d, const char *key, int64_t *limit)
+{
+    uint32_t v;
+    if (dlist_u32(d, key, &v))
+        *limit = v;
+}
+
+/* Newer replicas say each of two resources under two names (spec/commands.md §5.1). */
+static struct err *read_quota(const struct dlist *d, struct quota *q)
+{
+    if (!dlist_str(d, "ROOT", &q->root))
+        return err_new(ERR_PROTOCOL, "QUOTA without ROOT");
+    for (int i = 0; i < QUOTA_RESOURCES; i++)
+        q->limit[i] = QUOTA_UNLIMITED;
+    read_limit(d, "STORAGE", &q->limit[QUOTA_STORAGE]);
+    read_limit(d, "MESSAGE", &q->limit[QUOTA_MESSAGE]);
+    read_limit(d, "X-ANNOTATION-STORAGE", &q->limit[QUOTA_ANNOTATION]);
+    read_limit(d, "ANNOTATION-STORAGE", &q->limit[QUOTA_ANNOTATION]);
+    read_limit(d, "X-NUM-FOLDERS", &q->limit[QUOTA_FOLDERS]);
+    read_limit(d, "MAILBOX", &q->limit[QUOTA_FOLDERS]);
+    dlist_u64(d, "MODSEQ", &q->modseq);
+    return NULL;
+}
+
+static struct err *read_seen(const struct dlist *d, struct seen_row *row)
+{
+    if (!dlist_str(d, "UNIQUEID", &row->uniqueid) || !dlist_i64(d, "LASTREAD", &row->lastread) ||
+        !dlist_u32(d, "LASTUID", &row->lastuid) || !dlist_i64(d, "LASTCHANGE", &row->lastchange) ||
+        !dlist_str(d, "SEENUIDS", &row->uids))
+        return err_new(ERR_PROTOCOL, "SEEN line with a missing or ill-typed key");
+    return NULL;
+}
+
+static struct err *read_subscriptions(struct arena *a, const struct dlist *list, struct subscription_list *out)
+{
+    out->name = arena_array(a, dlist_count(list), sizeof *out->name);
+    for (const struct dlist *d = list->first; d; d = d->next) {
+        if (d->type != DLIST_STRING)
+            return err_new(ERR_PROTOCOL, "LSUB with something that is no name");
+        out->name[out->n++] = d->str;
+    }
+    return NULL;
+}
+
+static struct err *expect(const struct dlist *d, enum dlist_type type)
+{
+    if (d->type == type)
+        return NULL;
+    return err_new(ERR_PROTOCOL, SLICE_FMT " line of an unexpected form", SLICE_ARG(d->key));
+}
+
+struct err *state_add_line(struct arena *a, struct replica_state *s, const struct dlist *line)
+{
+    if (slice_caseeqs(line->key, "MAILBOX")) {
+        TRY(expect(line, DLIST_KVLIST));
+        struct replica_mailbox_list *l = &s->mailboxes;
+        l->m = arena_grow(a, l->m, l->n, &l->cap, sizeof *l->m);
+        return read_mailbox(a, line, &l->m[l->n++]);
+    }
+    if (slice_caseeqs(line->key, "QUOTA")) {
+        TRY(expect(line, DLIST_KVLIST));
+        struct replica_quota_list *l = &s->quotas;
+        l->q = arena_grow(a, l->q, l->n, &l->cap, sizeof *l->q);
+        return read_quota(line, &l->q[l->n++]);
+    }
+    if (slice_caseeqs(line->key, "SEEN")) {
+        TRY(expect(line, DLIST_KVLIST));
+        s->seen.row = arena_grow(a, s->seen.row, s->seen.n, &s->seen_cap, sizeof *s->seen.row);
+        return read_seen(line, &s->seen.row[s->seen.n++]);
+    }
+    if (slice_caseeqs(line->key, "LSUB")) {
+        TRY(expect(line, DLIST_LIST));
+        return read_subscriptions(a, line, &s->subscriptions);
+    }
+    if (slice_caseeqs(line->key, "SIEVE"))
+        s->sieve_scripts++;
+    return NULL;
+}

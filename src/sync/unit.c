@@ -1,0 +1,129 @@
+/*
+ * The life of one unit of work: its locks, its errors, its end (sync/unit.h).
+ */
+#include "sync/unit.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+bool error_may_pass(enum err_kind kind)
+{
+    switch (kind) {
+    case ERR_BUSY:
+    case ERR_CHECKSUM:
+    case ERR_CHANGED:
+    case ERR_PROTOCOL:
+    case ERR_BYE:
+    case ERR_CONNECT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void unit_fail(struct unit *u, struct err *err)
+{
+    if (u->err) {
+        /* A final error tells more than one that a new try may cure. */
+        if (u->retry && !error_may_pass(err->kind)) {
+            err_free(u->err);
+            u->err = err;
+            u->retry = false;
+            return;
+        }
+        err_free(err);
+        return;
+    }
+    u->err = err;
+    u->retry = error_may_pass(err->kind);
+}
+
+void work_fail(struct work *w, struct err *err)
+{
+    if (w->state == WORK_FAILED) {
+        err_free(err);
+        return;
+    }
+    w->state = WORK_FAILED;
+    w->err = err;
+    unit_fail(w->unit, err_wrap(err_copy(err), SLICE_FMT, SLICE_ARG(w->entry->name)));
+}
+
+static int compare_slices(const void *x, const void *y)
+{
+    return slice_cmp(*(const struct slice *)x, *(const struct slice *)y);
+}
+
+/* Whose sync locks a unit needs, sorted: the order in which every client takes them. */
+static size_t owners(struct unit *u, struct slice **out)
+{
+    const struct engine_item *item = u->item;
+    if (item->kind == ITEM_META)
+        return 0; /* as the stock client (spec/algorithm.md §8.1) */
+    if (item->kind == ITEM_USER) {
+        *out = arena_array(&u->arena, 1, sizeof **out);
+        (*out)[0] = item->userid;
+        return 1;
+    }
+    struct slice *all = arena_array(&u->arena, item->nnames, sizeof *all);
+    for (size_t i = 0; i < item->nnames; i++)
+        all[i] = names_userid_of_internal(&u->arena, store_names(u->engine->o.store), item->names[i]);
+    if (item->nnames)
+        qsort(all, item->nnames, sizeof *all, compare_slices);
+    size_t n = 0;
+    for (size_t i = 0; i < item->nnames; i++)
+        if (n == 0 || !slice_eq(all[n - 1], all[i]))
+            all[n++] = all[i];
+    *out = all;
+    return n;
+}
+
+/* A bounded wait at a time, so that a signal is noticed. */
+static struct err *lock_one(struct unit *u, struct slice owner, bool wait, struct user_lock **out)
+{
+    const struct engine *e = u->engine;
+    for (;;) {
+        struct err *err = store_user_lock(e->o.store, slice_str(e->o.server), owner, false, out);
+        if (!err || !wait || err->kind != ERR_LOCKED)
+            return err;
+        err_free(err);
+        if (engine_stopping(e))
+            return err_new(ERR_INTERRUPTED, "interrupted while waiting for the sync lock of " SLICE_FMT,
+                           SLICE_ARG(owner));
+        nanosleep(&(struct timespec){ 0, 50 * 1000 * 1000 }, NULL);
+    }
+}
+
+struct err *unit_lock(struct unit *u, bool wait)
+{
+    struct slice *who = NULL;
+    size_t n = owners(u, &who);
+    u->locks = arena_array(&u->arena, n, sizeof(struct user_lock *));
+    for (u->nlocks = 0; u->nlocks < n; u->nlocks++) {
+        struct err *err = lock_one(u, who[u->nlocks], wait, &u->locks[u->nlocks]);
+        if (err) {
+            unit_unlock(u);
+            return err;
+        }
+    }
+    return NULL;
+}
+
+void unit_unlock(struct unit *u)
+{
+    while (u->nlocks > 0)
+        store_user_unlock(u->locks[--u->nlocks]);
+}
+
+void unit_free(struct unit *u)
+{
+    unit_unlock(u);
+    for (size_t i = 0; i < u->nwork; i++)
+        err_free(u->work[i].err);
+    err_free(u->err);
+    arena_free(&u->arena);
+    struct unit fresh = {
+        .engine = u->engine, .item = u->item, .attempt = u->attempt, .poison = u->poison, .keep = u->keep,
+    };
+    *u = fresh;
+}

@@ -1,0 +1,110 @@
+/*
+ * The engine's working state: a unit is one item on its way through a window, a work is
+ * one of its mailboxes. Everything here belongs to the engine's thread and lives until
+ * the unit ends; the trees and snapshots are in the unit's arena.
+ *
+ * States of a work:
+ *   WORK_SAME    the replica has it already; nothing is sent
+ *   WORK_SEND    has something to send in this round (a part, or all)
+ *   WORK_DONE    the replica has confirmed the last part
+ *   WORK_FAILED  err says why; the unit's other mailboxes go on
+ *
+ * A unit ends when no work is in WORK_SEND and its other things have been answered. It is
+ * tried again, alone and with fresh states of both sides, when the error may pass.
+ */
+#ifndef FANSYNC_SYNC_UNIT_H
+#define FANSYNC_SYNC_UNIT_H
+
+#include "fansync/diff.h"
+#include "fansync/engine.h"
+#include "fansync/map.h"
+
+enum work_state { WORK_SAME, WORK_SEND, WORK_DONE, WORK_FAILED };
+
+struct unit;
+
+struct work {
+    struct unit *unit;
+    const struct mbentry *entry;
+    struct folder_match match;
+    enum work_state state;
+    const struct mailbox_header *m;
+    struct records rec;
+    struct slice type;
+    struct slice partition; /* where its messages are staged on the replica */
+    const struct replica_mailbox *r;
+    struct record_bounds have; /* grows with every confirmed part */
+    struct record_part part;
+    bool guard; /* the replica's state is known well enough to send SINCE_* */
+    uint32_t sync_crc, sync_crc_annot;
+    struct err *err;
+};
+
+struct unit {
+    struct engine *engine;
+    const struct engine_item *item;
+    struct arena arena;
+    struct replica_state replica;
+    bool asked;   /* the replica's state is complete */
+    bool absent;  /* the user has no INBOX here: nothing to do */
+    struct mbentry_list entries;
+    struct work *work;
+    size_t nwork;
+    struct subscription_list subscriptions;
+    struct user_lock **locks;
+    size_t nlocks;
+    int attempt;        /* 0: in a window with others; above: alone */
+    struct err *err;    /* the first one that concerns the unit or one of its mailboxes */
+    bool retry;         /* err may pass with fresh states */
+    bool postponed;     /* left the window untouched: the window was full */
+    /* Kept from one try to the next: */
+    struct map poison;  /* names of mailboxes whose MAILBOX ended the replica's process */
+    struct arena keep;  /* their bytes */
+};
+
+struct engine {
+    struct engine_options o;
+    struct session *session;
+    bool sieve_mailbox;       /* enabled on this session */
+    struct session_counters closed; /* of sessions that have ended */
+    struct engine_counters counters;
+    struct arena staged_arena;
+    struct map staged; /* partition and GUID of what this session's replica has staged */
+    bool restart_due;  /* something has been staged since the last RESTART */
+    size_t window_records; /* loaded by the window's snapshots */
+};
+
+/* engine.c */
+struct err *engine_session(struct engine *e); /* opens one if there is none that lives */
+bool engine_stopping(const struct engine *e);
+/* Something that this version leaves alone: a NOTICE and a count. */
+void engine_skip(struct engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* unit.c: err is taken over. */
+void unit_fail(struct unit *u, struct err *err);
+void work_fail(struct work *w, struct err *err);
+struct err *unit_lock(struct unit *u, bool wait);
+void unit_unlock(struct unit *u);
+void unit_free(struct unit *u); /* what a try has gathered; the item stays */
+/* May the same work succeed with fresh states of both sides? */
+bool error_may_pass(enum err_kind kind);
+
+/* ask.c: writes the questions of a unit; the answers fill unit->replica. */
+struct err *unit_ask(struct unit *u);
+
+/* plan.c: reads the master's side and decides; no network. */
+void unit_plan(struct unit *u);
+
+/* upload.c, apply.c: one round of a window; each is one burst and one wait. */
+struct err *window_reserve(struct engine *e, struct unit *units, size_t n);
+struct err *window_upload(struct engine *e, struct unit *units, size_t n);
+struct err *unit_apply(struct unit *u);
+void engine_forget_staged(struct engine *e);
+
+/* meta.c: quotas, subscriptions, seen states. */
+struct err *unit_meta(struct unit *u);
+
+/* window.c */
+struct err *window_run(struct engine *e, struct unit *units, size_t n);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * A window: several units taken through the phases together, each phase one burst of
+ * commands and one pass over the answers (invariant 5 of the design). Large mailboxes go
+ * in parts: the rounds of upload and apply are repeated until no unit has a part left.
+ *
+ * Whatever goes wrong with one mailbox or one unit is noted there and the others go on.
+ * When the session dies, every unit of the window that is not known to be done is marked
+ * for another try.
+ */
+#include "sync/unit.h"
+
+/* Snapshots of a window hold at most about this many records, a single mailbox aside. */
+enum { WINDOW_RECORDS = 200000 };
+
+static void lock_all(struct unit *units, size_t n)
+{
+    bool alone = units[0].attempt > 0;
+    for (size_t k = 0; k < n; k++) {
+        struct unit *u = &units[k];
+        struct err *err = unit_lock(u, alone && !u->engine->o.skip_locked);
+        if (!err)
+            continue;
+        unit_fail(u, err);
+        /* A lock that is waited for is waited for alone, without holding others. */
+        if (u->err->kind == ERR_LOCKED && !u->engine->o.skip_locked)
+            u->retry = true;
+    }
+}
+
+static bool going(const struct unit *u)
+{
+    return !u->err && !u->absent && !u->postponed;
+}
+
+static void restart_answered(void *ctx, const struct answer *a)
+{
+    struct engine *e = ctx;
+    if (!a->err)
+        e->restart_due = false;
+}
+
+/* The replica forgets what it has staged: between windows nobody relies on it. */
+static struct err *send_restart(struct engine *e)
+{
+    if (!e->restart_due)
+        return NULL;
+    engine_forget_staged(e);
+    session_begin(e->session, "RESTART", NULL, NULL, restart_answered, e);
+    return session_end(e->session);
+}
+
+static struct err *ask_all(struct engine *e, struct unit *units, size_t n)
+{
+    TRY(send_restart(e));
+    for (size_t k = 0; k < n; k++)
+        if (!units[k].err)
+            TRY(unit_ask(&units[k]));
+    return session_drain(e->session);
+}
+
+static void plan_all(struct engine *e, struct unit *units, size_t n)
+{
+    e->window_records = 0;
+    for (size_t k = 0; k < n; k++) {
+        struct unit *u = &units[k];
+        if (u->err)
+            continue;
+        if (e->window_records > WINDOW_RECORDS)
+            u->postponed = true;
+        else
+            unit_plan(u);
+    }
+}
+
+static bool has_more(const struct unit *units, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < units[k].nwork; i++)
+            if (units[k].work[i].state == WORK_SEND)
+                return true;
+    return false;
+}
+
+/* A last round leaves its answers outstanding: what follows is written behind it. */
+static bool last_round(const struct unit *units, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < units[k].nwork; i++)
+            if (units[k].work[i].state == WORK_SEND && !units[k].work[i].part.complete)
+                return false;
+    return true;
+}
+
+static struct err *run_rounds(struct engine *e, struct unit *units, size_t n)
+{
+    while (has_more(units, n)) {
+        bool last = last_round(units, n);
+        TRY(window_reserve(e, units, n));
+        TRY(window_upload(e, units, n));
+        for (size_t k = 0; k < n; k++)
+            TRY(unit_apply(&units[k]));
+        if (last)
+            return NULL;
+        TRY(session_drain(e->session));
+    }
+    return NULL;
+}
+
+static struct err *run_phases(struct engine *e, struct unit *units, size_t n)
+{
+    TRY(engine_session(e));
+    TRY(ask_all(e, units, n));
+    plan_all(e, units, n);
+    if (engine_stopping(e))
+        return err_new(ERR_INTERRUPTED, "interrupted");
+    TRY(run_rounds(e, units, n));
+    for (size_t k = 0; k < n; k++)
+        if (!units[k].absent && !units[k].postponed && units[k].asked)
+            TRY(unit_meta(&units[k]));
+    return session_outstanding(e->session) ? session_drain(e->session) : NULL;
+}
+
+struct err *window_run(struct engine *e, struct unit *units, size_t n)
+{
+    lock_all(units, n);
+    struct err *err = run_phases(e, units, n);
+    for (size_t k = 0; k < n; k++) {
+        if (err && going(&units[k]))
+            unit_fail(&units[k], err_copy(err));
+        unit_unlock(&units[k]);
+    }
+    if (err && (err->kind == ERR_INTERRUPTED || !e->session))
+        return err; /* no further work is possible */
+    err_free(err);
+    return NULL;
+}
