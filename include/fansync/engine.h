@@ -39,6 +39,9 @@ struct engine;
 struct engine *engine_new(const struct engine_options *o);
 void engine_free(struct engine *e); /* says EXIT on the session */
 
+/* Connects now rather than with the first item. */
+struct err *engine_connect(struct engine *e);
+
 enum engine_item_kind {
     ITEM_USER,      /* everything of a user */
     ITEM_MAILBOXES, /* these mailboxes, wherever they belong */

@@ -25,6 +25,8 @@ void *map_get(const struct map *m, struct slice key);
 /* Stores value (not NULL) under key; true if the key was new, else the value is
  * replaced and the first key's bytes stay in use. */
 bool map_put(struct map *m, struct slice key, void *value);
+/* Calls fn for every entry, in no order; fn must not change the table. */
+void map_each(const struct map *m, void (*fn)(void *ctx, struct slice key, void *value), void *ctx);
 void map_free(struct map *m);
 
 #endif

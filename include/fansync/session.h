@@ -1,6 +1,7 @@
 /*
  * A csync session with one replica: connect, authenticate, then commands, many of them
  * written before the first answer is read (spec/wire.md §4). Belongs to one thread.
+ * Callbacks and hooks must not write commands: they run in the middle of others.
  *
  * The caller writes a command with session_begin, any dlist_put_... on the returned
  * buffer, session_file for message files, and session_end; answers are matched in order
@@ -11,7 +12,10 @@
  * When the session dies (end of file, BAD, rubbish, Fatal error, timeout), every
  * outstanding command's callback is called with an error of ERR_PROTOCOL, ERR_IO or
  * ERR_BYE and answer->unknown set: nobody knows whether the replica has done it. After
- * that session_dead is true and every further call returns a copy of the fault.
+ * that session_dead is true and every further call returns a copy of the fault; a command
+ * begun then has no callback. Two exceptions: the command that got a BAD is answered by
+ * it (unknown is not set), and a signal ends the session with ERR_INTERRUPTED, an error
+ * of a hook with that error.
  */
 #ifndef FANSYNC_SESSION_H
 #define FANSYNC_SESSION_H
@@ -26,7 +30,7 @@
 #include "fansync/err.h"
 #include "fansync/guid.h"
 
-enum session_compress { COMPRESS_OFF, COMPRESS_AUTO, COMPRESS_REQUIRE };
+enum session_compress { COMPRESS_OFF, COMPRESS_AUTO, COMPRESS_ON, COMPRESS_REQUIRE };
 
 struct session_options {
     const char *server;   /* "host", "host:port", "/path": spec/operation.md §5.4 */
@@ -37,7 +41,7 @@ struct session_options {
     const char *mechs;    /* restricts the SASL mechanisms, or NULL */
     int connect_timeout;  /* seconds, per address and for greeting and login */
     int timeout;          /* seconds without any byte from the replica while answers are due */
-    enum session_compress compress; /* AUTO: when offered and the peer is not on this host */
+    enum session_compress compress; /* ON: when offered; AUTO: and the peer is not on this host */
     bool trace;           /* every protocol byte to stderr (-v -v) */
     const volatile sig_atomic_t *stop; /* non-zero: a signal asks to end: ERR_INTERRUPTED at the next wait */
 };
@@ -74,15 +78,18 @@ typedef void (*answer_fn)(void *ctx, const struct answer *a);
 
 /*
  * Begins a command: writes "GET " or "APPLY " and so on as given in verb ("APPLY
- * MAILBOX") and a blank, and returns the buffer to which the caller writes the argument.
- * name: for messages. arena: where the answer's lines live, NULL: forgotten after the
- * callback. hooks: see dlist.h, copied; may be NULL.
+ * MAILBOX"; "NOOP" needs no argument) and a blank, and returns the buffer to which the
+ * caller writes the argument. arena: where the answer's lines live, NULL: forgotten after
+ * the callback. hooks: see dlist.h, copied; may be NULL.
  */
 struct buf *session_begin(struct session *s, const char *verb, struct arena *arena,
                           const struct dlist_hooks *hooks, answer_fn fn, void *ctx);
 /* Streams a message file as "%{partition guid size}CRLF<bytes>" into the command being
  * written. The content is read and its SHA-1 and length compared BEFORE anything is
- * written: ERR_CORRUPT then leaves the command as it was, without this file. */
+ * written: ERR_CORRUPT, ERR_IO (unreadable) or ERR_NOTSUPPORTED (4 GiB and more) then
+ * leaves the command as it was, without this file. A blank is put in front unless the
+ * command ends in '('. Should the file change between check and sending, the session is
+ * dead (ERR_IO). */
 struct err *session_file(struct session *s, struct slice partition, const struct guid *guid, uint64_t size,
                          int fd);
 /* Between the pieces of a long command: sends what has gathered if it is much, so that a
@@ -98,7 +105,7 @@ size_t session_outstanding(const struct session *s);
 
 struct session_counters {
     uint64_t commands;
-    uint64_t round_trips; /* times that we had to wait with nothing left to write */
+    uint64_t round_trips; /* times that all was written and only answers were waited for */
     uint64_t bytes_out;   /* of the protocol, before compression */
     uint64_t bytes_in;
     uint64_t files;

@@ -92,6 +92,13 @@ bool map_put(struct map *m, struct slice key, void *value)
     return is_new;
 }
 
+void map_each(const struct map *m, void (*fn)(void *ctx, struct slice key, void *value), void *ctx)
+{
+    for (size_t i = 0; i < m->cap; i++)
+        if (m->slots[i].value)
+            fn(ctx, m->slots[i].key, m->slots[i].value);
+}
+
 void map_free(struct map *m)
 {
     free(m->slots);

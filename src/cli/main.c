@@ -1,1 +1,170 @@
-/* placeholder */ int main(void){return 0;}
+/*
+ * sync_client: from the command line to an exit status (spec/operation.md §1.4, §1.10).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "cli/connect.h"
+#include "cli/input.h"
+#include "cli/modes.h"
+#include "cli/options.h"
+#include "cli/process.h"
+#include "fansync/log.h"
+#include "fansync/mem.h"
+
+static void refuse_rolling(void)
+{
+    process_fatal(EX_UNAVAILABLE, "rolling mode is not available in this version; use the stock client for it");
+}
+
+/* The names of -u and -m: the lines of the file if one is given, else the operands. */
+static bool take_names(const struct options *o, struct arena *a, struct slice **names, size_t *n)
+{
+    if (o->input_file) {
+        struct err *err = input_read(o->input_file, a, names, n);
+        if (err) {
+            log_msg(LOG_NOTICE, "%s", err->msg);
+            err_free(err);
+            return false;
+        }
+        return true;
+    }
+    *names = arena_array(a, o->noperands, sizeof **names);
+    *n = o->noperands;
+    for (size_t i = 0; i < *n; i++)
+        (*names)[i] = slice_str(o->operands[i]);
+    return true;
+}
+
+static struct err *run_mode(const struct options *o, struct run *r, const struct slice *names, size_t n, bool *failed)
+{
+    switch (o->mode) {
+    case MODE_USERS:
+        return mode_users(r, names, n, failed);
+    case MODE_MAILBOXES:
+        return mode_mailboxes(r, names, n, failed);
+    case MODE_META:
+        return mode_meta(r, names, n, failed);
+    case MODE_ALL:
+        return mode_all(r, n ? names[0] : slice_of("", 0), failed);
+    case MODE_NONE:
+    case MODE_ROLLING:
+        break;
+    }
+    return NULL;
+}
+
+static struct engine *make_engine(const struct options *o, struct config *config, struct store *store,
+                                  struct connector *c)
+{
+    struct engine_options e = {
+        .store = store,
+        .server = c->session.server,
+        .channel = o->channel,
+        .force = o->no_copyback,
+        .skip_locked = o->skip_locked,
+        .local_only = o->local_only,
+        .stage_to_archive = o->stage_to_archive,
+        .partition = o->mode == MODE_USERS || o->mode == MODE_MAILBOXES ? o->partition : NULL,
+        .batchsize = (uint32_t)config_int(config, "sync_batchsize"),
+        .reverseacls = config_switch(config, "reverseacls"),
+        .stop = process_stop_flag(),
+        .connect = session_connect_retry,
+        .connect_ctx = c,
+    };
+    return engine_new(&e);
+}
+
+static void tell_counters(const struct options *o, const struct engine *e, const struct timespec *begun)
+{
+    struct engine_counters c = engine_counters(e);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double seconds = (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) / 1e9;
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "users=<%llu> mailboxes=<%llu> sent=<%llu> records=<%llu> messages=<%llu> failed=<%llu> "
+               "skipped=<%llu> commands=<%llu> round_trips=<%llu> bytes_out=<%llu> bytes_in=<%llu> seconds=<%.2f>",
+               (unsigned long long)c.users, (unsigned long long)c.mailboxes, (unsigned long long)c.mailboxes_sent,
+               (unsigned long long)c.records_sent, (unsigned long long)c.messages_uploaded,
+               (unsigned long long)c.failed, (unsigned long long)c.skipped, (unsigned long long)c.wire.commands,
+               (unsigned long long)c.wire.round_trips, (unsigned long long)c.wire.bytes_out,
+               (unsigned long long)c.wire.bytes_in, seconds);
+    log_msg(c.skipped || c.failed ? LOG_NOTICE : LOG_INFO, "sync_client done: %s", buf_cstr(&b));
+    if (o->verbose && (c.skipped || c.failed))
+        fprintf(stderr, "%llu mailboxes failed, %llu things were left alone (see syslog)\n",
+                (unsigned long long)c.failed, (unsigned long long)c.skipped);
+    buf_free(&b);
+}
+
+static int status_of(struct err *err, bool failed)
+{
+    int status = failed ? 1 : 0;
+    if (err && err->kind == ERR_INTERRUPTED)
+        status = process_stopped();
+    else if (err)
+        status = 1; /* told where it happened */
+    err_free(err);
+    return status;
+}
+
+static int run(const struct options *o, struct config *config)
+{
+    struct connector connector;
+    struct store *store;
+    struct arena a = ARENA_INIT;
+    struct slice *names = NULL;
+    size_t n = 0;
+    struct timespec begun;
+
+    connector_init(&connector, config, o);
+    process_delay(o->startup_delay);
+    process_catch_signals();
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    struct err *err = session_library_init();
+    if (!err)
+        err = store_open(config, &store);
+    if (err)
+        process_fatal(EX_SOFTWARE, "%s", err->msg);
+    struct run r = { .store = store, .verbose = o->verbose > 0, .skip_locked = o->skip_locked };
+    r.engine = make_engine(o, config, store, &connector);
+    bool failed = false;
+    err = engine_connect(r.engine);
+    if (!err && !take_names(o, &a, &names, &n))
+        failed = true;
+    else if (!err)
+        err = run_mode(o, &r, names, n, &failed);
+    tell_counters(o, r.engine, &begun);
+    engine_free(r.engine);
+    int status = status_of(err, failed);
+    arena_free(&a);
+    store_free(store);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    char *message;
+    switch (options_parse(argc, argv, &o, &message)) {
+    case OPTIONS_TELL:
+        fputs(message, stdout);
+        free(message);
+        return 0;
+    case OPTIONS_USAGE:
+        fputs(message, stderr);
+        free(message);
+        return EX_USAGE;
+    case OPTIONS_RUN:
+        break;
+    }
+    process_begin(&o);
+    struct config *config = process_configure(&o);
+    if (o.mode == MODE_ROLLING)
+        refuse_rolling();
+    int status = run(&o, config);
+    config_free(config);
+    return status;
+}

@@ -33,7 +33,7 @@ static void add_counters(struct session_counters *sum, const struct session_coun
     sum->file_bytes += c->file_bytes;
 }
 
-static void drop_session(struct engine *e)
+void engine_drop_session(struct engine *e)
 {
     if (!e->session)
         return;
@@ -46,7 +46,7 @@ static void drop_session(struct engine *e)
 
 void engine_free(struct engine *e)
 {
-    drop_session(e);
+    engine_drop_session(e);
     arena_free(&e->staged_arena);
     free(e);
 }
@@ -143,7 +143,7 @@ struct err *engine_session(struct engine *e)
 {
     if (e->session && !session_dead(e->session))
         return NULL;
-    drop_session(e);
+    engine_drop_session(e);
     TRY(e->o.connect(e->o.connect_ctx, &e->session));
     struct greeting g = { 0, NULL };
     struct err *err = enable(e, &g);
@@ -152,12 +152,17 @@ struct err *engine_session(struct engine *e)
     else
         err_free(g.err);
     if (err) {
-        drop_session(e);
+        engine_drop_session(e);
         return err;
     }
     e->sieve_mailbox = g.enabled & CAP_SIEVE_MAILBOX;
     say_enabled(e, g.enabled);
     return NULL;
+}
+
+struct err *engine_connect(struct engine *e)
+{
+    return engine_session(e);
 }
 
 /* ---- running ---- */
@@ -243,7 +248,7 @@ struct err *engine_run(struct engine *e, const struct engine_item *items, size_t
 {
     struct queue q = queue_of(items, n);
     struct unit *units = mem_array(WINDOW_UNITS, sizeof *units);
-    struct err *err = engine_session(e);
+    struct err *err = NULL;
     while (!err && q.head < q.n) {
         size_t in_window = fill_window(e, &q, units);
         err = window_run(e, units, in_window);

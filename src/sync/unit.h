@@ -76,6 +76,7 @@ struct engine {
 
 /* engine.c */
 struct err *engine_session(struct engine *e); /* opens one if there is none that lives */
+void engine_drop_session(struct engine *e);
 bool engine_stopping(const struct engine *e);
 /* Something that this version leaves alone: a NOTICE and a count. */
 void engine_skip(struct engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

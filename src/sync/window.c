@@ -108,7 +108,6 @@ static struct err *run_rounds(struct engine *e, struct unit *units, size_t n)
 
 static struct err *run_phases(struct engine *e, struct unit *units, size_t n)
 {
-    TRY(engine_session(e));
     TRY(ask_all(e, units, n));
     plan_all(e, units, n);
     if (engine_stopping(e))
@@ -122,6 +121,7 @@ static struct err *run_phases(struct engine *e, struct unit *units, size_t n)
 
 struct err *window_run(struct engine *e, struct unit *units, size_t n)
 {
+    TRY(engine_session(e)); /* before any lock: it may take as long as the replica is away */
     lock_all(units, n);
     struct err *err = run_phases(e, units, n);
     for (size_t k = 0; k < n; k++) {
@@ -129,8 +129,10 @@ struct err *window_run(struct engine *e, struct unit *units, size_t n)
             unit_fail(&units[k], err_copy(err));
         unit_unlock(&units[k]);
     }
-    if (err && (err->kind == ERR_INTERRUPTED || !e->session))
-        return err; /* no further work is possible */
+    if (!err || err->kind == ERR_INTERRUPTED)
+        return err;
+    /* What the replica has staged and done is not known any more: begin anew. */
+    engine_drop_session(e);
     err_free(err);
     return NULL;
 }

@@ -1,0 +1,136 @@
+/*
+ * The connect loop (cli/connect.h) and what it connects with: the one place that knows
+ * which option beats which (spec/operation.md §5.3). One thread for each connector.
+ */
+#include "cli/connect.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/process.h"
+#include "fansync/buf.h"
+#include "fansync/log.h"
+
+#define FIRST_WAIT 15
+#define LEAST_TIMEOUT 3 /* of sync_timeout, as in the stock client */
+
+const char *connect_mechs(const struct config *c, const char *server)
+{
+    struct buf key = BUF_INIT;
+    buf_add(&key, server, strcspn(server, ".:"));
+    for (char *p = key.data + key.start; p < key.data + key.end; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    buf_adds(&key, "_mechs");
+    const char *mechs = config_overflow(c, buf_cstr(&key));
+    buf_free(&key);
+    return mechs ? mechs : config_string(c, "force_sasl_client_mech");
+}
+
+static enum session_compress compression(const struct config *c, const struct options *o)
+{
+    const char *word = config_channel_string(c, o->channel, "sync_compress");
+    if (o->require_compression)
+        return COMPRESS_REQUIRE;
+    if (strcmp(word, "off") == 0)
+        return COMPRESS_OFF;
+    return strcmp(word, "on") == 0 ? COMPRESS_ON : COMPRESS_AUTO;
+}
+
+static int at_least(int64_t seconds, int least)
+{
+    return seconds < least ? least : (int)seconds;
+}
+
+void connector_init(struct connector *c, const struct config *config, const struct options *o)
+{
+    const char *channel = o->channel;
+    struct err *err = config_check_channel(config, channel);
+    if (err)
+        process_fatal(EX_CONFIG, "%s", err->msg);
+    const char *server = o->server ? o->server : config_channel_string(config, channel, "sync_host");
+    if (!server)
+        process_fatal(EX_SOFTWARE, "sync_host not defined");
+    *c = (struct connector){
+        .session = {
+            .server = server,
+            .port = config_channel_string(config, channel, "sync_port"),
+            .authname = config_channel_string(config, channel, "sync_authname"),
+            .realm = config_channel_string(config, channel, "sync_realm"),
+            .password = config_channel_string(config, channel, "sync_password"),
+            .mechs = connect_mechs(config, server),
+            .connect_timeout = at_least(config_duration(config, "client_timeout"), 1),
+            .timeout = at_least(config_channel_duration(config, channel, "sync_timeout"), LEAST_TIMEOUT),
+            .compress = compression(config, o),
+            .trace = o->verbose > 1,
+            .stop = process_stop_flag(),
+        },
+        .maxwait = config_channel_duration(config, channel, "sync_reconnect_maxwait"),
+        .once = o->connect_once,
+    };
+}
+
+int64_t connect_next_wait(int64_t previous, int64_t maxwait)
+{
+    int64_t wait = previous ? previous * 2 : FIRST_WAIT;
+    if (wait > INT32_MAX)
+        wait = INT32_MAX;
+    return maxwait > 0 && wait > maxwait ? maxwait : wait;
+}
+
+/* Sleeps; any signal that is caught ends it. A stop signal cannot slip in between the
+ * look at the flag and the sleep, because it is let in by the sleep only. */
+static void wait_for(const volatile sig_atomic_t *stop, int64_t seconds)
+{
+    struct timespec t = { .tv_sec = (time_t)seconds };
+    sigset_t block, before;
+    sigemptyset(&block);
+    sigaddset(&block, SIGTERM);
+    sigaddset(&block, SIGINT);
+    sigaddset(&block, SIGQUIT);
+    pthread_sigmask(SIG_BLOCK, &block, &before);
+    if (!*stop)
+        ppoll(NULL, 0, &t, &before);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Whether there is no use in trying again; then it has been told. */
+static bool is_final(const struct connector *c, const struct err *err)
+{
+    const char *server = c->session.server;
+    if (err->kind == ERR_INTERRUPTED)
+        return true;
+    if (err->kind == ERR_NOTSUPPORTED && c->session.compress == COMPRESS_REQUIRE) {
+        fprintf(stderr, "Failed to enable compression to server '%s'\n", server);
+        log_msg(LOG_ERR, "Failed to enable compression to server '%s'", server);
+        return true;
+    }
+    log_msg(LOG_ERR, "%s", err->msg);
+    if (c->once) {
+        fprintf(stderr, "Can not connect to server '%s'\n", server);
+        log_msg(LOG_ERR, "Can not connect to server '%s'", server);
+    }
+    return c->once;
+}
+
+struct err *session_connect_retry(void *ctx, struct session **out)
+{
+    struct connector *c = ctx;
+    int64_t wait = 0;
+    for (;;) {
+        struct err *err = session_open(&c->session, out);
+        if (!err || is_final(c, err))
+            return err;
+        err_free(err);
+        wait = connect_next_wait(wait, c->maxwait);
+        fprintf(stderr, "Can not connect to server '%s', retrying in %lld seconds\n", c->session.server,
+                (long long)wait);
+        wait_for(c->session.stop, wait);
+        if (*c->session.stop)
+            return err_new(ERR_INTERRUPTED, "a signal came while waiting to connect to %s", c->session.server);
+    }
+}

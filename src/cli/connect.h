@@ -1,0 +1,41 @@
+/*
+ * Connecting to the replica as often as it takes (spec/operation.md §4.4). Made by main
+ * from configuration and options; session_connect_retry is the engine's connect
+ * function. Belongs to one thread.
+ */
+#ifndef FANSYNC_CLI_CONNECT_H
+#define FANSYNC_CLI_CONNECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "cli/options.h"
+#include "fansync/config.h"
+#include "fansync/err.h"
+#include "fansync/session.h"
+
+struct connector {
+    struct session_options session; /* its strings live in the options and the config */
+    int64_t maxwait; /* seconds between two attempts at most; <= 0: no limit */
+    bool once;       /* -o */
+};
+
+/* Both must outlive the connector. Ends the process if no host is configured (70) or an
+ * override of the channel is malformed (78). */
+void connector_init(struct connector *c, const struct config *config, const struct options *o);
+
+/*
+ * ctx is a struct connector. Opens a session; while that fails, says so on stderr and the
+ * cause in syslog, waits 15, 30, 60, ... seconds and tries again. Returns an error
+ * without further attempts for -o (ERR_CONNECT, ERR_AUTH), for -z if there is no compression
+ * (ERR_NOTSUPPORTED) and for a signal (ERR_INTERRUPTED). The first two have then been
+ * told: the caller only has to exit with 1, with process_stopped() for the third.
+ */
+struct err *session_connect_retry(void *ctx, struct session **out);
+
+/* The wait that follows one of that length (0: the first). For tests. */
+int64_t connect_next_wait(int64_t previous, int64_t maxwait);
+
+/* What restricts the SASL mechanisms for that server, or NULL (§5.6). For tests. */
+const char *connect_mechs(const struct config *c, const char *server);
+
+#endif

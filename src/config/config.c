@@ -1,0 +1,359 @@
+/*
+ * The configuration of fansync/config.h: decides what a key of imapd.conf means
+ * (spec/store.md §1.1), keeps the known options as values and everything else as
+ * overflow, and finds the overrides of a channel there (spec/operation.md §5.3).
+ * Made by config_load on the main thread, afterwards never changed.
+ */
+#include "fansync/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/config_file.h"
+#include "config/options.h"
+#include "fansync/buf.h"
+#include "fansync/map.h"
+#include "fansync/mem.h"
+
+static const char confdir_word[] = "{configdirectory}";
+
+/* How a known option came to its value; the later beats the earlier. */
+enum origin { FROM_DEFAULT, FROM_OLD_NAME, FROM_NAME, FROM_IDENT_OLD_NAME, FROM_IDENT_NAME };
+
+struct setting {
+    enum origin origin;
+    struct config_value value;
+};
+
+struct overflow {
+    char *key;
+    char *value;
+    char *expanded; /* value as a string option would have it; NULL: the same */
+    struct config_place place;
+};
+
+struct config {
+    char *ident_; /* the ident, lower case, with the underscore behind it */
+    struct config_files files;
+    struct setting *settings; /* parallel to config_options */
+    struct map overflow;      /* by key: struct overflow */
+    struct overflow **list;   /* the same, to go through */
+    size_t n, cap;
+};
+
+/* ---- reading ---- */
+
+static struct err *set_option(struct config *c, const struct config_place *place, const char *key,
+                              const struct config_option *o, enum origin origin, const char *text)
+{
+    struct setting *s = &c->settings[o - config_options];
+    if (origin < s->origin)
+        return NULL;
+    if (origin == s->origin)
+        return err_new(ERR_CONFIG, "%s:%zu: option '%s' was specified twice", place->file, place->line, key);
+    struct config_value value;
+    struct err *err = config_value_parse(o, text, &value);
+    if (err)
+        return err_wrap(err, "%s:%zu", place->file, place->line);
+    free(s->value.text);
+    *s = (struct setting){ origin, value };
+    return NULL;
+}
+
+static struct err *add_overflow(struct config *c, const struct config_place *place, const char *key,
+                                const char *value)
+{
+    if (map_get(&c->overflow, slice_str(key)))
+        return err_new(ERR_CONFIG, "%s:%zu: option '%s' was specified twice", place->file, place->line, key);
+    struct overflow *o = mem_alloc(sizeof *o);
+    *o = (struct overflow){ .key = mem_strdup(key), .value = mem_strdup(value), .place = *place };
+    map_put(&c->overflow, slice_str(o->key), o);
+    c->list = mem_grow(c->list, c->n, &c->cap, sizeof *c->list);
+    c->list[c->n++] = o;
+    return NULL;
+}
+
+static struct err *take_setting(void *ctx, const struct config_place *place, const char *key, const char *value)
+{
+    struct config *c = ctx;
+    const struct config_option *o;
+    size_t n = strlen(c->ident_);
+    bool old;
+    if (strncmp(key, c->ident_, n) == 0 && (o = config_option_find(slice_str(key + n), &old)))
+        return set_option(c, place, key, o, old ? FROM_IDENT_OLD_NAME : FROM_IDENT_NAME, value);
+    if ((o = config_option_find(slice_str(key), &old)))
+        return set_option(c, place, key, o, old ? FROM_OLD_NAME : FROM_NAME, value);
+    return add_overflow(c, place, key, value);
+}
+
+/* ---- what can be said only when everything is read ---- */
+
+static struct setting *setting_of(const struct config *c, const char *name)
+{
+    bool old;
+    const struct config_option *o = config_option_find(slice_str(name), &old);
+    return o ? &c->settings[o - config_options] : NULL;
+}
+
+static void set_defaults(struct config *c)
+{
+    for (size_t i = 0; i < config_noptions; i++) {
+        const struct config_option *o = &config_options[i];
+        if (c->settings[i].origin != FROM_DEFAULT || !o->def)
+            continue;
+        struct err *err = config_value_parse(o, o->def, &c->settings[i].value);
+        if (err) {
+            fprintf(stderr, "default of %s\n", err->msg);
+            abort();
+        }
+    }
+    struct setting *server = setting_of(c, "servername");
+    char host[256] = "";
+    if (!server->value.text && gethostname(host, sizeof host - 1) == 0)
+        server->value.text = mem_strdup(host);
+}
+
+/* "{configdirectory}" in front, in any case, replaced; NULL if it is not there. */
+static char *expand(const char *confdir, const char *text)
+{
+    size_t n = sizeof confdir_word - 1;
+    if (!slice_caseeqs(slice_of(text, strnlen(text, n)), confdir_word))
+        return NULL;
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s%s", confdir, text + n);
+    char *expanded = mem_strdup(buf_cstr(&b));
+    buf_free(&b);
+    return expanded;
+}
+
+static bool overrides_string(const char *key)
+{
+    for (size_t i = 0; i < config_noptions; i++) {
+        const struct config_option *o = &config_options[i];
+        size_t n = strlen(o->name), k = strlen(key);
+        if (o->per_channel && o->type == CONFIG_STRING && k > n && key[k - n - 1] == '_' &&
+            strcmp(key + k - n, o->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void expand_all(struct config *c, const struct setting *confdir)
+{
+    const char *dir = confdir->value.text;
+    for (size_t i = 0; i < config_noptions; i++) {
+        struct setting *s = &c->settings[i];
+        if (config_options[i].type != CONFIG_STRING || !s->value.text || s == confdir)
+            continue;
+        char *expanded = expand(dir, s->value.text);
+        if (expanded) {
+            free(s->value.text);
+            s->value.text = expanded;
+        }
+    }
+    for (size_t i = 0; i < c->n; i++)
+        if (overrides_string(c->list[i]->key))
+            c->list[i]->expanded = expand(dir, c->list[i]->value);
+}
+
+static struct err *check_partition(const char *path, char *name)
+{
+    for (char *p = name; name && *p; p++) {
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')))
+            return err_new(ERR_CONFIG, "%s: defaultpartition: '%s' has other characters than letters and digits",
+                           path, name);
+    }
+    return NULL;
+}
+
+static struct err *read_and_finish(struct config *c, const char *path)
+{
+    TRY(config_file_read(&c->files, path, take_setting, c));
+    struct setting *confdir = setting_of(c, "configdirectory");
+    if (!confdir->value.text)
+        return err_new(ERR_CONFIG, "%s: configdirectory option not specified in configuration file", path);
+    set_defaults(c);
+    expand_all(c, confdir);
+    return check_partition(path, setting_of(c, "defaultpartition")->value.text);
+}
+
+/* ---- the object ---- */
+
+struct err *config_load(const char *path, const char *ident, struct config **out)
+{
+    struct config *c = mem_alloc(sizeof *c);
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s_", ident);
+    c->ident_ = mem_strdup(buf_cstr(&b));
+    buf_free(&b);
+    c->settings = mem_array(config_noptions, sizeof *c->settings);
+    struct err *err = read_and_finish(c, path);
+    if (err) {
+        config_free(c);
+        c = NULL;
+    }
+    *out = c;
+    return err;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < config_noptions; i++)
+        free(c->settings[i].value.text);
+    for (size_t i = 0; i < c->n; i++) {
+        free(c->list[i]->key);
+        free(c->list[i]->value);
+        free(c->list[i]->expanded);
+        free(c->list[i]);
+    }
+    map_free(&c->overflow);
+    config_files_free(&c->files);
+    free(c->list);
+    free(c->settings);
+    free(c->ident_);
+    free(c);
+}
+
+/* ---- asking ---- */
+
+static const struct config_option *known(const char *name, unsigned types)
+{
+    bool old;
+    const struct config_option *o = config_option_find(slice_str(name), &old);
+    if (!o || old || !(types & 1u << o->type)) {
+        fprintf(stderr, "option %s is not in the table with that type\n", name);
+        abort();
+    }
+    return o;
+}
+
+enum {
+    TEXTS = 1 << CONFIG_STRING | 1 << CONFIG_ENUM | 1 << CONFIG_WORD | 1 << CONFIG_WORDS,
+    SWITCHES = 1 << CONFIG_SWITCH,
+    INTS = 1 << CONFIG_INT | 1 << CONFIG_BYTESIZE,
+    DURATIONS = 1 << CONFIG_DURATION,
+};
+
+static const struct config_value *value_of(const struct config *c, const char *name, unsigned types)
+{
+    return &c->settings[known(name, types) - config_options].value;
+}
+
+const char *config_string(const struct config *c, const char *option)
+{
+    return value_of(c, option, TEXTS)->text;
+}
+
+bool config_switch(const struct config *c, const char *option)
+{
+    return value_of(c, option, SWITCHES)->number != 0;
+}
+
+int64_t config_int(const struct config *c, const char *option)
+{
+    return value_of(c, option, INTS)->number;
+}
+
+int64_t config_duration(const struct config *c, const char *option)
+{
+    return value_of(c, option, DURATIONS)->number;
+}
+
+static const struct overflow *find_overflow(const struct config *c, struct buf *key)
+{
+    return map_get(&c->overflow, buf_slice(key));
+}
+
+const char *config_overflow(const struct config *c, const char *key)
+{
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s%s", c->ident_, key);
+    const struct overflow *o = find_overflow(c, &b);
+    buf_free(&b);
+    if (!o)
+        o = map_get(&c->overflow, slice_str(key));
+    return o ? o->value : NULL;
+}
+
+void config_overflow_each(const struct config *c, const char *prefix,
+                          void (*fn)(void *ctx, const char *key, const char *value), void *ctx)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (strncmp(c->list[i]->key, prefix, strlen(prefix)) == 0)
+            fn(ctx, c->list[i]->key, c->list[i]->value);
+}
+
+/* ---- channels ---- */
+
+static const struct overflow *find_override(const struct config *c, const char *channel, const char *option)
+{
+    if (!channel)
+        return NULL;
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s%s_%s", c->ident_, channel, option);
+    for (char *p = b.data + b.start; p < b.data + b.end; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    const struct overflow *o = find_overflow(c, &b);
+    buf_consume(&b, strlen(c->ident_));
+    if (!o)
+        o = find_overflow(c, &b);
+    buf_free(&b);
+    return o;
+}
+
+struct err *config_check_channel(const struct config *c, const char *channel)
+{
+    for (size_t i = 0; i < config_noptions; i++) {
+        const struct config_option *o = &config_options[i];
+        const struct overflow *v = o->per_channel ? find_override(c, channel, o->name) : NULL;
+        struct config_value parsed = { NULL, 0 };
+        struct err *err = v ? config_value_parse(o, v->value, &parsed) : NULL;
+        free(parsed.text);
+        if (err)
+            return err_wrap(err, "%s:%zu: %s", v->place.file, v->place.line, v->key);
+    }
+    return NULL;
+}
+
+/* The override if there is a good one, else the plain value. */
+static int64_t channel_number(const struct config *c, const char *channel, const char *option, unsigned types)
+{
+    const struct config_option *o = known(option, types);
+    const struct overflow *v = find_override(c, channel, option);
+    struct config_value parsed;
+    struct err *err = v ? config_value_parse(o, v->value, &parsed) : NULL;
+    if (v && !err)
+        return parsed.number;
+    err_free(err);
+    return value_of(c, option, types)->number;
+}
+
+const char *config_channel_string(const struct config *c, const char *channel, const char *option)
+{
+    const struct overflow *v = find_override(c, channel, option);
+    if (v)
+        return v->expanded ? v->expanded : v->value;
+    return config_string(c, option);
+}
+
+bool config_channel_switch(const struct config *c, const char *channel, const char *option)
+{
+    return channel_number(c, channel, option, SWITCHES) != 0;
+}
+
+int64_t config_channel_int(const struct config *c, const char *channel, const char *option)
+{
+    return channel_number(c, channel, option, INTS);
+}
+
+int64_t config_channel_duration(const struct config *c, const char *channel, const char *option)
+{
+    return channel_number(c, channel, option, DURATIONS);
+}

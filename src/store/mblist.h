@@ -1,0 +1,59 @@
+/*
+ * mailboxes.db read once and kept: keys sorted, values parsed when asked for
+ * (spec/store.md §4). A struct mblist never changes after mblist_load, so any number of
+ * threads may search one at the same time; who frees it is store_list_put's affair.
+ */
+#ifndef STORE_MBLIST_H
+#define STORE_MBLIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include "fansync/arena.h"
+#include "fansync/err.h"
+#include "fansync/names.h"
+#include "fansync/snapshot.h"
+#include "store/db.h"
+
+struct mbrow {
+    struct slice key; /* db name, or internal name in the old form */
+    struct slice value;
+};
+
+struct mbrows {
+    struct mbrow *row; /* sorted */
+    size_t n;
+    size_t cap;
+};
+
+struct mblist {
+    struct db *db;
+    bool old_form;
+    bool mbox_order; /* rows are sorted by it, else bytewise */
+    struct mbrows names;
+    struct mbrows groups; /* keys behind "UG": user 0x1E group and the reverse */
+    struct slice servername; /* an entry of another server is remote */
+    unsigned users; /* guarded by the store's mutex */
+};
+
+/* servername outlives the list. improved_sort: the option improved_mboxlist_sort. */
+struct err *mblist_load(const char *path, enum db_text_backend text, bool improved_sort,
+                        struct slice servername, struct mblist **out);
+void mblist_free(struct mblist *l);
+/* False: the file has changed since. */
+bool mblist_is(const struct mblist *l, const struct stat *st);
+
+/* The key under which a mailbox is listed. */
+struct slice mblist_key(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                        const struct mbname *m);
+/* The row with that key, or NULL. */
+const struct mbrow *mblist_find(const struct mblist *l, const struct mbrows *rows, struct slice key);
+/* The rows whose key begins with prefix: [*first, *end). */
+void mblist_range(const struct mblist *l, const struct mbrows *rows, struct slice prefix, size_t *first,
+                  size_t *end);
+/* What a row says, in a. ERR_CORRUPT, ERR_NOTSUPPORTED (an unknown type letter, a value
+ * of Cyrus 2) name the key. */
+struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                         const struct mbrow *row, struct mbentry *out);
+
+#endif

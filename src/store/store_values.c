@@ -1,0 +1,158 @@
+/*
+ * The two numbers of a mailbox's header that lie in its owner's files: XCONVMODSEQ in the
+ * conversations database (spec/store.md §6.6), RACLMODSEQ in the counters file (§6.5);
+ * and the reading of files that are always read whole. The mailbox snapshot calls; any
+ * thread. Both numbers exist only with the option conversations.
+ */
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "store/db_internal.h"
+
+#define SMALL_FILE 65536
+
+struct err *store_read_small(const char *path, struct buf *out, bool *found)
+{
+    struct err *e = NULL;
+    ssize_t n = 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    *found = fd >= 0;
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? NULL : err_errno("%s: cannot open", path);
+    while (!e && n) {
+        n = read(fd, buf_reserve(out, 4096), 4096);
+        if (n < 0 && errno != EINTR)
+            e = err_errno("%s: cannot read", path);
+        else if (n > 0)
+            buf_added(out, (size_t)n);
+        if (!e && buf_len(out) > SMALL_FILE)
+            e = err_new(ERR_CORRUPT, "%s: is too long to be what it should be", path);
+    }
+    close(fd);
+    return e;
+}
+
+/* ---- conversations ---- */
+
+/* "0 (MODSEQ …)" */
+static bool parse_folder(struct slice value, uint64_t *modseq)
+{
+    if (!slice_starts(value, "0 ("))
+        return false;
+    size_t i = 3;
+    *modseq = 0;
+    for (; i < value.n && value.p[i] >= '0' && value.p[i] <= '9'; i++) {
+        unsigned digit = (unsigned)(value.p[i] - '0');
+        if (*modseq > (UINT64_MAX - digit) / 10)
+            return false;
+        *modseq = *modseq * 10 + digit;
+    }
+    return i > 3 && i < value.n && (value.p[i] == ' ' || value.p[i] == ')');
+}
+
+/* Folders are keyed by uniqueid, but in a database not yet upgraded by name. */
+static struct err *keyed_by_name(struct db *db, bool *by_name)
+{
+    struct slice value;
+    bool names = false, ids = false;
+    TRY(db_get(db, slice_str("$FOLDER_IDS"), &value, &ids));
+    if (!ids)
+        TRY(db_get(db, slice_str("$FOLDER_NAMES"), &value, &names));
+    *by_name = names && !ids;
+    return NULL;
+}
+
+static struct err *look_up_folder(struct db *db, struct arena *a, const struct mbentry *e, uint64_t *out)
+{
+    bool by_name = false, found = false;
+    struct slice value;
+    TRY(keyed_by_name(db, &by_name));
+    struct slice key = arena_printf(a, "F" SLICE_FMT, SLICE_ARG(by_name ? e->name : e->uniqueid));
+    TRY(db_get(db, key, &value, &found));
+    if (found && !parse_folder(value, out))
+        return err_new(ERR_CORRUPT, "the value of \"" SLICE_FMT "\" is malformed", SLICE_ARG(key));
+    return NULL;
+}
+
+static struct err *read_xconvmodseq(struct store *s, struct arena *a, const struct mbname *m,
+                                    const struct mbentry *e, uint64_t *out)
+{
+    const char *path = NULL;
+    struct db *db = NULL;
+    TRY(store_user_file(s, a, m, "conversations", &path));
+    TRY(db_read(path, s->text_conversations, DB_ON_DISK, &db));
+    struct err *err = look_up_folder(db, a, e, out);
+    db_free(db);
+    return err ? err_wrap(err, "%s", path) : NULL;
+}
+
+struct err *store_xconvmodseq(struct store *s, const struct mbentry *e, uint64_t *out)
+{
+    struct arena a = ARENA_INIT;
+    struct err *err = NULL;
+    *out = 0;
+    if (!s->conversations || e->kind == 's')
+        return NULL;
+    struct mbname m = names_from_internal(&a, &s->names, e->name);
+    if (m.localpart.n && !m.deleted_time)
+        err = read_xconvmodseq(s, &a, &m, e, out);
+    arena_free(&a);
+    return err;
+}
+
+/* ---- counters ---- */
+
+#define RACL_AT 88
+#define TRAILER 8 /* uidvalidity and CRC */
+#define FIRST_VERSION_WITH_RACL 4
+
+/* By version: the whole length, trailer included. */
+static const size_t COUNTERS_LENGTH[] = { 48, 56, 64, 88, 104, 120, 200, 232, 264, 296 };
+
+static struct err *parse_counters(struct slice b, uint64_t *racl)
+{
+    if (b.n < COUNTERS_LENGTH[0])
+        return err_new(ERR_CORRUPT, "offset %zu: is cut off", b.n);
+    uint32_t version = be32(b.p + 4);
+    if (version >= sizeof COUNTERS_LENGTH / sizeof *COUNTERS_LENGTH)
+        return err_new(ERR_NOTSUPPORTED, "offset 4: counters of version %" PRIu32, version);
+    size_t length = COUNTERS_LENGTH[version];
+    if (b.n != length)
+        return err_new(ERR_CORRUPT, "offset %zu: is %zu bytes long instead of %zu", b.n, b.n, length);
+    if (crc32_add(0, b.p, length - 4) != be32(b.p + length - 4))
+        return err_new(ERR_CORRUPT, "offset %zu: the checksum is wrong", length - 4);
+    if (version >= FIRST_VERSION_WITH_RACL)
+        *racl = be64(b.p + RACL_AT);
+    return NULL;
+}
+
+static struct err *read_racl(struct store *s, struct arena *a, const struct mbname *m, uint64_t *out)
+{
+    const char *path = NULL;
+    struct buf b = BUF_INIT;
+    bool found = false;
+    TRY(store_user_file(s, a, m, "counters", &path));
+    struct err *e = store_read_small(path, &b, &found);
+    if (!e && found)
+        e = parse_counters(buf_slice(&b), out);
+    buf_free(&b);
+    return e ? err_wrap(e, "%s", path) : NULL;
+}
+
+struct err *store_raclmodseq(struct store *s, const struct mbentry *e, uint64_t *out)
+{
+    struct arena a = ARENA_INIT;
+    struct err *err = NULL;
+    *out = 0;
+    if (!s->conversations)
+        return NULL;
+    struct mbname m = names_from_internal(&a, &s->names, e->name);
+    if (m.localpart.n && !m.deleted_time && m.nboxes == 0)
+        err = read_racl(s, &a, &m, out);
+    arena_free(&a);
+    return err;
+}

@@ -1,0 +1,45 @@
+/*
+ * poll(2) in short slices: a signal that arrives between the look at *stop and the poll
+ * is noticed at the end of the slice at the latest. Any thread.
+ */
+#include "wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <time.h>
+
+enum { SLICE_MS = 500 };
+
+int64_t wait_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t wait_deadline(int seconds)
+{
+    return seconds > 0 ? wait_now() + (int64_t)seconds * 1000 : INT64_MAX;
+}
+
+struct err *wait_ready(int fd, short events, int64_t deadline, const volatile sig_atomic_t *stop,
+                       bool *ready)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    *ready = false;
+    for (;;) {
+        if (stop && *stop)
+            return err_new(ERR_INTERRUPTED, "interrupted by a signal");
+        int64_t left = deadline - wait_now();
+        if (left <= 0)
+            return NULL;
+        int n = poll(&p, 1, left < SLICE_MS ? (int)left : SLICE_MS);
+        if (n > 0) {
+            *ready = true;
+            return NULL;
+        }
+        if (n < 0 && errno != EINTR)
+            return err_errno("poll");
+    }
+}

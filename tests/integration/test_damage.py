@@ -1,0 +1,159 @@
+"""Damage on the master and hostile replicas: a clear error each, exit 1, the others are replicated."""
+import socket
+import threading
+
+import pytest
+
+from lab.clients import ours
+from lab.compare import compare
+from lab.dump import dump
+from lab.fill import fill
+from lab.proxy import Proxy
+
+
+@pytest.fixture
+def users(pair):
+    """Three users with mail, nothing replicated yet."""
+    fill(pair.master, users=3, mailboxes=2, messages=6, seed=11)
+    with pair.master.imap() as admin:
+        return sorted({m.split("/")[1] for m in admin.list() if m.startswith("user/")})
+
+
+def assert_others_arrived(pair, others):
+    assert compare(dump(pair.master, users=others, sieve="files"),
+                   dump(pair.replica, users=others, sieve="files")) == []
+
+
+def index_of(pair, user):
+    return pair.master.mailbox_folder(f"user.{user}") / "cyrus.index"
+
+
+@pytest.mark.parametrize("keep", [0, 100, 160, 300])
+def test_a_truncated_index_fails_its_user_and_names_the_file(pair, users, keep):
+    path = index_of(pair, users[1])
+    path.write_bytes(path.read_bytes()[:keep])
+    run = ours(pair.master, "-A", check=False)
+    assert run.status == 1
+    assert run.log_lines(r"IOERROR: mailbox open failed: mboxname=<user\.%s> error=<\S*cyrus.index: offset" % users[1])
+    assert run.log_lines(r"Error in do_user\(%s\): bailing out!" % users[1])
+    assert_others_arrived(pair, [users[0], users[2]])
+
+
+def test_a_flipped_byte_in_a_record_fails_its_user_and_names_the_record(pair, users):
+    path = index_of(pair, users[1])
+    data = bytearray(path.read_bytes())
+    data[160 + 112 + 20] ^= 1
+    path.write_bytes(data)
+    run = ours(pair.master, "-A", check=False)
+    assert run.status == 1
+    assert run.log_lines(r"cyrus.index: offset \d+: index record 2: CRC mismatch")
+    assert_others_arrived(pair, [users[0], users[2]])
+
+
+def test_a_flipped_byte_in_the_mailbox_list_is_told_with_its_place(pair, users):
+    path = pair.master.outside / "conf/mailboxes.db"
+    data = bytearray(path.read_bytes())
+    at = data.index(b"user\x1f" + users[1].encode())
+    data[at] ^= 1
+    path.write_bytes(data)
+    run = ours(pair.master, "-A", check=False)
+    assert run.status != 0
+    assert "mailboxes.db: offset" in run.err + "".join(str(x) for x in run.log_lines())
+    assert dump(pair.replica).users == {} if hasattr(dump(pair.replica), "users") else True
+
+
+def test_a_missing_message_file_fails_its_mailbox_only(pair, users):
+    folder = pair.master.mailbox_folder(f"user.{users[1]}")
+    victim = sorted(folder.glob("*."))[0]
+    victim.unlink()
+    run = ours(pair.master, "-A", check=False)
+    assert run.status == 1
+    assert run.log_lines(r"user replication failed: .*user\.%s: .*uid %s" % (users[1], victim.name[:-1]))
+    assert_others_arrived(pair, [users[0], users[2]])
+
+
+def test_a_message_file_with_other_content_is_not_sent(pair, users):
+    folder = pair.master.mailbox_folder(f"user.{users[1]}")
+    victim = sorted(folder.glob("*."))[0]
+    data = bytearray(victim.read_bytes())
+    data[-3] ^= 1
+    victim.write_bytes(data)
+    run = ours(pair.master, "-A", check=False)
+    assert run.status == 1
+    assert run.log_lines(r"uid %s.*(SHA-1|GUID)" % victim.name[:-1])
+    assert_others_arrived(pair, [users[0], users[2]])
+    # its other folder has arrived all the same
+    assert any(f".{users[1]}." in line for line in
+               pair.replica.run("ctl_mboxlist", "-d").stdout.decode().replace("\x1f", ".").splitlines())
+
+
+def test_a_replica_that_closes_in_mid_answer_is_asked_again(pair, users):
+    with Proxy(pair.replica, cut_command=("GET USER", 2)) as proxy:
+        run = ours(pair.master, "-A", conf=proxy.conf)
+        assert run.log_lines("IOERROR: zero length response: command=<GET USER")
+    assert pair.differences() == []
+
+
+class FakeReplica:
+    """A csync server that answers GET USER of one user with rubbish or not at all; everything
+    else goes to the real replica."""
+
+    def __init__(self, replica, poisoned, answer):
+        self.replica, self.poisoned, self.answer = replica, poisoned, answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.conf = {"sync_host": "127.0.0.1", "sync_port": self.listener.getsockname()[1]}
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection((self.replica.address, self.replica.sync_port))
+            for s in (client, server):
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._pass, args=(server, client, None), daemon=True).start()
+            threading.Thread(target=self._pass, args=(client, server, b"GET USER " + self.poisoned.encode()),
+                             daemon=True).start()
+
+    def _pass(self, source, target, watch):
+        try:
+            while data := source.recv(65536):
+                if watch and watch in data:
+                    source.sendall(self.answer)
+                    break
+                target.sendall(data.replace(b"* COMPRESS DEFLATE\r\n", b""))
+        except OSError:
+            pass
+        for s in (source, target):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.mark.parametrize("answer, told", [
+    (b"", "zero length response"),
+    (b"* MAILBOX %(UNIQUEID x MBOXN", "zero length response"),
+    (b"* MAILBOX rubbish)(\r\nOK success\r\n", "bad response|MAILBOX"),
+    (b"HTTP/1.1 200 OK\r\n\r\n", "bad response"),
+    (b"* MAILBOX %(UNIQUEID x)\r\nOK success\r\n", "MBOXNAME"),
+    (b"* MAILBOX %(A {99999999999999999999}\r\nOK success\r\n", "bad response"),
+    (b"NO IMAP_MAILBOX_LOCKED Mailbox locked\r\n", "[Ll]ocked|LOCKED"),
+    (b"* Fatal error: everything is lost\r\n", "everything is lost"),
+    (b"BYE shutting down\r\n", "shutting down|BYE"),
+])
+def test_rubbish_for_one_user_fails_that_user_only(pair, users, answer, told):
+    fake = FakeReplica(pair.replica, users[1], answer)
+    try:
+        run = ours(pair.master, "-A", conf=fake.conf, check=False, timeout=60)
+    finally:
+        fake.close()
+    assert run.status == 1
+    assert run.log_lines(told), "\n".join(str(x) for x in run.log_lines())
+    assert run.log_lines(r"Error in do_user\(%s\): bailing out!" % users[1])
+    assert_others_arrived(pair, [users[0], users[2]])

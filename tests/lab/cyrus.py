@@ -1,0 +1,354 @@
+"""Real Cyrus servers for tests: an Install is where the programs are, a Cyrus is one server.
+
+Each server has a folder of its own (store, configuration, sockets, log), a loopback address of
+its own (127.x.y.z, so that port numbers never clash) and its own `master` process, which runs
+until stop(). Servers are cheap: start several in parallel with start_all().
+"""
+import os
+import pwd
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from . import syslog
+from .csync import Csync
+from .imap import Imap
+from .lmtp import Lmtp
+from .managesieve import ManageSieve
+from .workplace import place
+
+ADMIN = "cyrus"
+REPL = "repl"
+PASSWORD = "secret"
+PORTS = {"imap": 10143, "lmtp": 10024, "sync": 12005, "sieve": 14190}
+
+
+class Install:
+    """The programs of one Cyrus version. With a root, they run inside that chroot."""
+
+    def __init__(self, name="3.6.1d", bindir="/usr/lib/cyrus/bin", root="/"):
+        self.name = name
+        self.bindir = Path(bindir)
+        self.root = Path(root)
+
+    def program(self, name):
+        return self.bindir / name
+
+    def command(self, argv):
+        """The argument list that runs argv, whose paths are those seen inside the root."""
+        argv = [str(a) for a in argv]
+        return argv if self.root == Path("/") else ["chroot", str(self.root), *argv]
+
+    def outside(self, path):
+        """Where we see a path of the inside."""
+        return self.root / Path(path).relative_to("/")
+
+    def has(self, name):
+        return self.outside(self.program(name)).exists()
+
+
+SYSTEM = Install()
+
+
+def _owner():
+    """The user that owns stores: cyrus if we may change to it, else ourselves."""
+    name = "cyrus" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    return pwd.getpwnam(name)
+
+
+def _loopback():
+    return "127." + ".".join(str(random.randrange(1, 255)) for _ in range(3))
+
+
+class Cyrus:
+    """One server. `conf` overrides imapd.conf; a value of None removes a key.
+
+    services: names out of imap, lmtp, sync, sieve, syncunix (sync_server on a socket).
+    store: a folder made by copy_store() that the new server's store is copied from.
+    """
+
+    def __init__(self, name="master", conf=None, services=("imap", "lmtp", "sync", "sieve"),
+                 install=SYSTEM, store=None, events=""):
+        self.name = name
+        self.install = install
+        self.services = tuple(services)
+        self.events = events
+        self.place = place()
+        self.folder = self.place.new_folder(name)
+        self.outside = install.outside(self.folder)
+        self.address = _loopback()
+        self.owner = _owner()
+        self.process = None
+        self.clients = 0
+        self.conf = self._default_conf()
+        self.set_conf(conf or {}, write=False)
+        self._make_folders(store)
+        self.write_conf()
+
+    # --- configuration ------------------------------------------------------------------
+
+    def _default_conf(self):
+        f = self.folder
+        return {
+            "configdirectory": f / "conf",
+            "defaultpartition": "default",
+            "partition-default": f / "spool",
+            "sievedir": f / "sieve",
+            "sieveusehomedir": "no",
+            "proc_path": f / "run/proc",
+            "mboxname_lockpath": f / "run/lock",
+            "temp_path": f / "run/tmp",
+            "lmtpsocket": f / "run/lmtp",
+            "idlesocket": f / "run/idle",
+            "notifysocket": f / "run/notify",
+            "servername": self.name,
+            "syslog_prefix": self.name,
+            "cyrus_user": self.owner.pw_name,
+            "admins": f"{ADMIN} {REPL}",
+            "allowplaintext": "yes",
+            "failedloginpause": "0",
+            "sasl_mech_list": "PLAIN",
+            "sasl_pwcheck_method": "auxprop",
+            "sasl_auxprop_plugin": "sasldb",
+            "sasl_sasldb_path": f / "sasldb2",
+            "virtdomains": "off",
+            "unixhierarchysep": "yes",
+            "altnamespace": "no",
+            "hashimapspool": "yes",
+            "delete_mode": "delayed",
+            "expunge_mode": "delayed",
+            "conversations": "no",
+            "search_engine": "none",
+            "annotation_allow_undefined": "yes",
+            "sync_log": "yes",
+            "sync_try_imap": "no",
+        }
+
+    def set_conf(self, conf=None, write=True, **more):
+        """Changes imapd.conf; running services read it when they next start."""
+        for key, value in {**(conf or {}), **more}.items():
+            if value is None:
+                self.conf.pop(key, None)
+            else:
+                self.conf[key] = value
+        if write:
+            self.write_conf()
+
+    def write_conf(self):
+        self.conf_path(self.conf)
+
+    def conf_path(self, conf=None, name="imapd.conf"):
+        """Writes a configuration file into the folder and returns its path (as seen inside)."""
+        text = "".join(f"{key}: {value}\n" for key, value in (conf or self.conf).items())
+        path = self.outside / name
+        path.write_text(text)
+        path.chmod(0o644)
+        return self.folder / name
+
+    def variant(self, name, **changes):
+        """The path of a copy of imapd.conf with changes (None removes a key)."""
+        conf = {k: v for k, v in {**self.conf, **changes}.items() if v is not None}
+        return self.conf_path(conf, name)
+
+    def replicate_to(self, address, port, channel=None):
+        """Points this master's sync_client, or one channel of it, at a sync_server."""
+        prefix = f"{channel}_" if channel else ""
+        self.set_conf({prefix + "sync_host": address, prefix + "sync_port": port,
+                       prefix + "sync_authname": REPL, prefix + "sync_password": PASSWORD})
+        if channel:
+            known = self.conf.get("sync_log_channels", "").split()
+            self.set_conf(sync_log_channels=" ".join(dict.fromkeys([*known, channel])))
+
+    @property
+    def sep(self):
+        """The hierarchy separator of external names."""
+        return "/" if self.conf.get("unixhierarchysep", "yes") == "yes" else "."
+
+    def next_client(self):
+        """Numbers the client runs, for the names of their files."""
+        self.clients += 1
+        return self.clients
+
+    # --- files --------------------------------------------------------------------------
+
+    def _own(self, *paths):
+        if os.geteuid() == 0:
+            for path in paths:
+                os.chown(path, self.owner.pw_uid, self.owner.pw_gid)
+
+    def _make_folders(self, store):
+        out = self.outside
+        out.mkdir(parents=True)
+        out.chmod(0o755)
+        if store:
+            subprocess.run(["cp", "-a", "--reflink=auto", f"{store}/.", out], check=True,
+                           timeout=300)
+        for sub in ("conf", "spool", "sieve", "run", "run/proc", "run/lock", "run/tmp",
+                    "conf/socket", "conf/db", "conf/msg", "conf/log", "conf/sync", "conf/user"):
+            (out / sub).mkdir(exist_ok=True)
+            self._own(out / sub)
+        (out / "log").touch()
+        (out / "log").chmod(0o666)
+        self._own(out / "log")
+        if self.install.root != Path("/"):
+            shutil.copy(self.place.shim, out / "syslog_shim.so")
+        for user in (ADMIN, REPL):
+            subprocess.run(["saslpasswd2", "-f", out / "sasldb2", "-c", "-p", "-u", self.name, user],
+                           input=PASSWORD.encode(), check=True, timeout=60)
+        self._own(out / "sasldb2")
+        self._write_cyrus_conf()
+
+    def _write_cyrus_conf(self):
+        programs = {"imap": "imapd", "lmtp": "lmtpd", "sync": "sync_server",
+                    "sieve": "timsieved", "syncunix": "sync_server"}
+        options = f"-C {self.folder}/imapd.conf"
+        lines = ["START {", f'  recover cmd="ctl_cyrusdb {options} -r"', "}", "SERVICES {"]
+        for name in self.services:
+            listen = self.sync_socket if name == "syncunix" else f"{self.address}:{PORTS[name]}"
+            more = " -a" if name == "lmtp" else ""
+            lines.append(f'  {name} cmd="{programs[name]} {options}{more}" listen="{listen}"')
+        lines += ["}", "EVENTS {", self.events.replace("@C", options), "}", ""]
+        (self.outside / "cyrus.conf").write_text("\n".join(lines))
+
+    @property
+    def sync_socket(self):
+        return self.folder / "run/sync"
+
+    @property
+    def sync_port(self):
+        return PORTS["sync"]
+
+    def copy_store(self, target):
+        """Copies the store of a stopped or idle server for Cyrus(store=target)."""
+        target = Path(target)
+        target.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", *(self.outside / d for d in
+                       ("conf", "spool", "sieve")), target], check=True, timeout=300)
+        return target
+
+    def mailbox_folder(self, name, uniqueid=None):
+        """Where the files of a mailbox are (internal name; stores of 3.6 and later)."""
+        if uniqueid is None:
+            with self.csync() as session:
+                uniqueid = session.get("MAILBOXES", [name]).of("MAILBOX")[0]["UNIQUEID"]
+        return self.outside / "spool/uuid" / uniqueid[0] / uniqueid[1] / uniqueid
+
+    def sync_log(self, channel=None):
+        """The path of a sync log."""
+        return self.outside / "conf/sync" / (channel or "") / "log"
+
+    # --- processes ----------------------------------------------------------------------
+
+    def env(self, log=None):
+        """The environment of every program of this server."""
+        shim = self.place.shim if self.install.root == Path("/") else self.folder / "syslog_shim.so"
+        kept = {k: v for k, v in os.environ.items()
+                if k in ("PATH", "HOME", "TZ", "TERM") or k.endswith("SAN_OPTIONS")}
+        return {**kept, "LC_ALL": "C", "LD_PRELOAD": str(shim),
+                "LAB_SYSLOG": str(log or self.folder / "log"), "CYRUS_USER": self.owner.pw_name}
+
+    def start(self, timeout=20):
+        """Starts the master process and waits until every service answers."""
+        self.launch()
+        self.wait_ready(timeout)
+        return self
+
+    def launch(self):
+        assert self.process is None, f"{self.name} runs already"
+        argv = [self.install.program("master"), "-C", self.folder / "imapd.conf",
+                "-M", self.folder / "cyrus.conf", "-p", self.folder / "run/master.pid", "-D"]
+        with open(self.outside / "output", "ab") as output:
+            self.process = self.place.spawn(self.install.command(argv), env=self.env(),
+                                            cwd="/", stdin=subprocess.DEVNULL, stdout=output,
+                                            stderr=subprocess.STDOUT)
+
+    def wait_ready(self, timeout=20):
+        deadline = time.monotonic() + timeout
+        for service in self.services:
+            while not self._listens(service):
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{self.name} does not start:\n{self.tail()}")
+                time.sleep(0.01)
+
+    def _listens(self, service):
+        """Looks without connecting, which would leave traces in the log."""
+        if service == "syncunix":
+            return self.install.outside(self.sync_socket).exists()
+        number = int.from_bytes(socket.inet_aton(self.address), sys.byteorder)
+        wanted = f" {number:08X}:{PORTS[service]:04X} 00000000:0000 0A "
+        return wanted in Path("/proc/net/tcp").read_text()
+
+    def stop(self, gently=True):
+        """Ends the master process and its services; the store stays."""
+        if self.process is not None:
+            process, self.process = self.process, None
+            self.place.end(process, gently=gently)
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def remove(self):
+        """Stops and deletes the folder (kept with LAB_KEEP=1)."""
+        self.stop(gently=False)
+        self.place.remove(self.outside)
+
+    def __enter__(self):
+        return self if self.process else self.start()
+
+    def __exit__(self, *_):
+        self.remove()
+
+    def run(self, program, *args, timeout=60, check=True, **options):
+        """Runs one of Cyrus's programs with this server's configuration."""
+        argv = self.install.command([self.install.program(program), "-C",
+                                     self.folder / "imapd.conf", *args])
+        done = subprocess.run(argv, env=self.env(), cwd="/", capture_output=True,
+                              timeout=timeout, **options)
+        if check and done.returncode:
+            raise RuntimeError(f"{program} {args}: exit {done.returncode}\n"
+                               f"{done.stdout.decode()}{done.stderr.decode()}")
+        return done
+
+    # --- what it says and how to talk to it ---------------------------------------------
+
+    def log_lines(self, match=None):
+        """The server's syslog, or the lines that match a regular expression."""
+        return syslog.read(self.outside / "log", match)
+
+    def tail(self, count=20):
+        lines = [str(x) for x in self.log_lines()[-count:]]
+        output = self.outside / "output"
+        return "\n".join(lines) + (output.read_text() if output.exists() else "")
+
+    def imap(self, user=ADMIN):
+        """An IMAP session, logged in as the administrator or by proxy as a user."""
+        return Imap(self.address, PORTS["imap"], user, sep=self.sep)
+
+    def lmtp(self):
+        return Lmtp(self.address, PORTS["lmtp"])
+
+    def csync(self):
+        return Csync(self.address, PORTS["sync"])
+
+    def sieve(self, user):
+        return ManageSieve(self.address, PORTS["sieve"], user)
+
+
+def start_all(*servers):
+    """Starts servers side by side."""
+    for server in servers:
+        server.launch()
+    for server in servers:
+        server.wait_ready()
+
+
+def make_all(*makers):
+    """Runs constructors side by side and returns what they made."""
+    with ThreadPoolExecutor(len(makers)) as pool:
+        return [f.result() for f in [pool.submit(m) for m in makers]]
