@@ -48,6 +48,7 @@ void engine_free(struct engine *e)
 {
     engine_drop_session(e);
     arena_free(&e->staged_arena);
+    arena_free(&e->locks_arena);
     free(e);
 }
 

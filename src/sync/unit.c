@@ -96,28 +96,35 @@ static struct err *lock_one(struct unit *u, struct slice owner, bool wait, struc
 
 struct err *unit_lock(struct unit *u, bool wait)
 {
+    struct engine *e = u->engine;
     struct slice *who = NULL;
     size_t n = owners(u, &who);
-    u->locks = arena_array(&u->arena, n, sizeof(struct user_lock *));
-    for (u->nlocks = 0; u->nlocks < n; u->nlocks++) {
-        struct err *err = lock_one(u, who[u->nlocks], wait, &u->locks[u->nlocks]);
-        if (err) {
-            unit_unlock(u);
-            return err;
-        }
+    for (size_t i = 0; i < n; i++) {
+        struct user_lock *lock;
+        if (map_get(&e->locks, who[i]))
+            continue;
+        TRY(lock_one(u, who[i], wait, &lock));
+        map_put(&e->locks, arena_dup(&e->locks_arena, who[i]), lock);
     }
     return NULL;
 }
 
-void unit_unlock(struct unit *u)
+static void unlock_one(void *ctx, struct slice owner, void *lock)
 {
-    while (u->nlocks > 0)
-        store_user_unlock(u->locks[--u->nlocks]);
+    (void)ctx;
+    (void)owner;
+    store_user_unlock(lock);
+}
+
+void window_unlock(struct engine *e)
+{
+    map_each(&e->locks, unlock_one, NULL);
+    map_free(&e->locks);
+    arena_reset(&e->locks_arena);
 }
 
 void unit_free(struct unit *u)
 {
-    unit_unlock(u);
     for (size_t i = 0; i < u->nwork; i++)
         err_free(u->work[i].err);
     err_free(u->err);

@@ -51,8 +51,6 @@ struct unit {
     struct work *work;
     size_t nwork;
     struct subscription_list subscriptions;
-    struct user_lock **locks;
-    size_t nlocks;
     int attempt;        /* 0: in a window with others; above: alone */
     struct err *err;    /* the first one that concerns the unit or one of its mailboxes */
     bool retry;         /* err may pass with fresh states */
@@ -72,6 +70,8 @@ struct engine {
     struct map staged; /* partition and GUID of what this session's replica has staged */
     bool restart_due;  /* something has been staged since the last RESTART */
     size_t window_records; /* loaded by the window's snapshots */
+    struct map locks;      /* owner -> sync lock, held by the window for all its units */
+    struct arena locks_arena;
 };
 
 /* engine.c */
@@ -84,8 +84,10 @@ void engine_skip(struct engine *e, const char *fmt, ...) __attribute__((format(p
 /* unit.c: err is taken over. */
 void unit_fail(struct unit *u, struct err *err);
 void work_fail(struct work *w, struct err *err);
+/* The sync locks of everybody whose mailboxes the unit has; what another unit of the window
+ * has locked already is shared with it. */
 struct err *unit_lock(struct unit *u, bool wait);
-void unit_unlock(struct unit *u);
+void window_unlock(struct engine *e);
 void unit_free(struct unit *u); /* what a try has gathered; the item stays */
 /* May the same work succeed with fresh states of both sides? */
 bool error_may_pass(enum err_kind kind);

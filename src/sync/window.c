@@ -124,11 +124,10 @@ struct err *window_run(struct engine *e, struct unit *units, size_t n)
     TRY(engine_session(e)); /* before any lock: it may take as long as the replica is away */
     lock_all(units, n);
     struct err *err = run_phases(e, units, n);
-    for (size_t k = 0; k < n; k++) {
+    window_unlock(e);
+    for (size_t k = 0; k < n; k++)
         if (err && going(&units[k]))
             unit_fail(&units[k], err_copy(err));
-        unit_unlock(&units[k]);
-    }
     if (!err || err->kind == ERR_INTERRUPTED)
         return err;
     /* What the replica has staged and done is not known any more: begin anew. */

@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,10 +16,10 @@ from shutil import chown, rmtree
 
 import pytest
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS))
-from lab import syslog  # noqa: E402
+from lab import syslog
+from lab.workplace import place
 
+TESTS = Path(__file__).resolve().parents[1]
 STOCK = os.environ.get("LAB_CLIENT") == "stock"
 CYRUS = Path("/usr/lib/cyrus/bin")
 CLIENT = CYRUS / "sync_client" if STOCK else os.environ.get("FANSYNC_CLIENT", TESTS.parent / "sync_client")
@@ -94,11 +93,8 @@ def site():
 @pytest.fixture(scope="session")
 def shim():
     """The environment in which syslog messages go to the site's file."""
-    folder = Path(tempfile.mkdtemp(prefix="fansync-shim."))
-    folder.chmod(0o755)
     options = [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]
-    yield {"LD_PRELOAD": str(syslog.build_shim(folder)), "ASAN_OPTIONS": ":".join(filter(None, options))}
-    rmtree(folder)
+    return {"LD_PRELOAD": str(place().shim), "ASAN_OPTIONS": ":".join(filter(None, options))}
 
 
 @pytest.fixture

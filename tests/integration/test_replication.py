@@ -49,7 +49,7 @@ def test_after_flag_changes_only_the_changed_mailboxes_are_sent(pair):
     rng = random.Random(5)
     changed = set()
     with pair.master.imap() as admin:
-        mailboxes = [m for m in admin.list() if m.startswith("user/")]
+        mailboxes = [m for m in admin.list() if m.startswith("user/") and "#" not in m]
     while len(changed) < 10:
         name = rng.choice(mailboxes)
         owner = name.split("/")[1]
@@ -106,7 +106,7 @@ def test_a_first_sync_goes_in_parts_and_an_interrupted_one_resumes(pair):
         # the cut makes the client begin anew; what had arrived before is not sent again
         ours(pair.master, "-u", "fred", conf={**proxy.conf, **conf})
         assert proxy.count["APPLY MAILBOX"] >= 5
-        uploaded = sum(line.count(b"%{") for name, line in proxy.commands if name == "APPLY MESSAGE")
+        uploaded = sum(line.count("%{") for name, line in proxy.commands if name == "APPLY MESSAGE")
         assert uploaded <= 120
     assert_in_step(pair)
 

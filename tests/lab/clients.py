@@ -119,7 +119,7 @@ def _prepare(master, program, args, conf, env):
     log.touch()
     log.chmod(0o666)
     path = master.variant(f"client.{number}.conf", **conf) if conf else master.folder / "imapd.conf"
-    argv = master.install.command([program, "-C", path, *args])
+    argv = master.command(program, "-C", path, *args)
     environment = master.env(master.folder / log.name)
     # The preloaded syslog shim comes before the sanitizer's runtime; that is all right.
     options = environment.get("ASAN_OPTIONS", "")
@@ -170,11 +170,11 @@ def start_stock(master, *args, conf=None, env=None):
     return Background(argv, log, environment, "/")
 
 
-def stock_has_nothing_to_send(master, replica, channel=None, users=None):
+def stock_has_nothing_to_send(master, users=None, channel=None):
     """The APPLY commands a stock `sync_client -A` (or -u) still sends: [] when all is equal."""
     which = ["-u", *users] if users else ["-A"]
     prefix = f"{channel}_" if channel else ""
-    with Proxy(replica) as proxy:
+    with Proxy(master.replicates_to(channel)) as proxy:
         conf = {prefix + key: value for key, value in proxy.conf.items()}
         stock(master, *(["-n", channel] if channel else []), *which, conf=conf)
         return [line for _, line in proxy.applied()]

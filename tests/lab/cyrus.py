@@ -14,6 +14,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 from . import syslog
 from .csync import Csync
@@ -29,36 +30,44 @@ PORTS = {"imap": 10143, "lmtp": 10024, "sync": 12005, "sieve": 14190}
 
 
 class Install:
-    """The programs of one Cyrus version. With a root, they run inside that chroot."""
+    """The programs of one Cyrus version. With a root, they run inside that chroot; then paths of
+    a server's `folder` are those of the inside, `outside` is where we see it."""
 
     def __init__(self, name="3.6.1d", bindir="/usr/lib/cyrus/bin", root="/"):
         self.name = name
         self.bindir = Path(bindir)
         self.root = Path(root)
 
+    @property
+    def is_chroot(self):
+        return self.root != Path("/")
+
     def program(self, name):
         return self.bindir / name
 
-    def command(self, argv):
-        """The argument list that runs argv, whose paths are those seen inside the root."""
+    def command(self, argv, preload):
+        """The argument list that runs argv. Inside a chroot the library to preload has another
+        path than for `chroot` itself, so it is set in there."""
         argv = [str(a) for a in argv]
-        return argv if self.root == Path("/") else ["chroot", str(self.root), *argv]
+        if not self.is_chroot:
+            return argv
+        return ["chroot", str(self.root), "/usr/bin/env", f"LD_PRELOAD={preload}", *argv]
 
     def outside(self, path):
         """Where we see a path of the inside."""
         return self.root / Path(path).relative_to("/")
 
-    def has(self, name):
-        return self.outside(self.program(name)).exists()
+    def owner(self):
+        """The (name, uid, gid) that owns stores: cyrus if we may change to it, else ourselves."""
+        wanted = "cyrus" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        for line in self.outside("/etc/passwd").read_text().splitlines():
+            name, _, uid, gid, *_ = line.split(":")
+            if name == wanted:
+                return name, int(uid), int(gid)
+        raise LookupError(f"no user {wanted} in {self.root}: is Cyrus installed?")
 
 
 SYSTEM = Install()
-
-
-def _owner():
-    """The user that owns stores: cyrus if we may change to it, else ourselves."""
-    name = "cyrus" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    return pwd.getpwnam(name)
 
 
 def _loopback():
@@ -82,7 +91,7 @@ class Cyrus:
         self.folder = self.place.new_folder(name)
         self.outside = install.outside(self.folder)
         self.address = _loopback()
-        self.owner = _owner()
+        self.owner, self.uid, self.gid = install.owner()
         self.process = None
         self.clients = 0
         self.conf = self._default_conf()
@@ -108,7 +117,7 @@ class Cyrus:
             "notifysocket": f / "run/notify",
             "servername": self.name,
             "syslog_prefix": self.name,
-            "cyrus_user": self.owner.pw_name,
+            "cyrus_user": self.owner,
             "admins": f"{ADMIN} {REPL}",
             "allowplaintext": "yes",
             "failedloginpause": "0",
@@ -164,6 +173,12 @@ class Cyrus:
             known = self.conf.get("sync_log_channels", "").split()
             self.set_conf(sync_log_channels=" ".join(dict.fromkeys([*known, channel])))
 
+    def replicates_to(self, channel=None):
+        """The address and sync_port that replicate_to() set."""
+        prefix = f"{channel}_" if channel else ""
+        return SimpleNamespace(address=self.conf[prefix + "sync_host"],
+                               sync_port=int(self.conf[prefix + "sync_port"]))
+
     @property
     def sep(self):
         """The hierarchy separator of external names."""
@@ -179,10 +194,11 @@ class Cyrus:
     def _own(self, *paths):
         if os.geteuid() == 0:
             for path in paths:
-                os.chown(path, self.owner.pw_uid, self.owner.pw_gid)
+                os.chown(path, self.uid, self.gid)
 
     def _make_folders(self, store):
         out = self.outside
+        self.place.own_folder(out)
         out.mkdir(parents=True)
         out.chmod(0o755)
         if store:
@@ -195,11 +211,11 @@ class Cyrus:
         (out / "log").touch()
         (out / "log").chmod(0o666)
         self._own(out / "log")
-        if self.install.root != Path("/"):
-            shutil.copy(self.place.shim, out / "syslog_shim.so")
+        shutil.copy(self.place.shim, out / "syslog_shim.so")
         for user in (ADMIN, REPL):
-            subprocess.run(["saslpasswd2", "-f", out / "sasldb2", "-c", "-p", "-u", self.name, user],
-                           input=PASSWORD.encode(), check=True, timeout=60)
+            argv = self.command("/usr/sbin/saslpasswd2", "-f", self.folder / "sasldb2", "-c", "-p",
+                                "-u", self.name, user)
+            subprocess.run(argv, input=PASSWORD.encode(), check=True, timeout=60)
         self._own(out / "sasldb2")
         self._write_cyrus_conf()
 
@@ -231,12 +247,18 @@ class Cyrus:
                        ("conf", "spool", "sieve")), target], check=True, timeout=300)
         return target
 
-    def mailbox_folder(self, name, uniqueid=None):
-        """Where the files of a mailbox are (internal name; stores of 3.6 and later)."""
-        if uniqueid is None:
-            with self.csync() as session:
-                uniqueid = session.get("MAILBOXES", [name]).of("MAILBOX")[0]["UNIQUEID"]
-        return self.outside / "spool/uuid" / uniqueid[0] / uniqueid[1] / uniqueid
+    def mailbox_folders(self, *names):
+        """Where the files of mailboxes are (internal names), whatever the layout."""
+        out = self.run("mbpath", *map(self.external, names)).stdout.decode("utf-8", "surrogateescape")
+        return [self.install.outside(line) for line in out.splitlines()]
+
+    def external(self, name):
+        """The administrator's spelling of an internal name (modified UTF-7 kept)."""
+        parts = name.split(".")
+        return "/".join(p.replace("^", ".") for p in parts) if self.sep == "/" else name
+
+    def mailbox_folder(self, name):
+        return self.mailbox_folders(name)[0]
 
     def sync_log(self, channel=None):
         """The path of a sync log."""
@@ -246,11 +268,16 @@ class Cyrus:
 
     def env(self, log=None):
         """The environment of every program of this server."""
-        shim = self.place.shim if self.install.root == Path("/") else self.folder / "syslog_shim.so"
         kept = {k: v for k, v in os.environ.items()
                 if k in ("PATH", "HOME", "TZ", "TERM") or k.endswith("SAN_OPTIONS")}
-        return {**kept, "LC_ALL": "C", "LD_PRELOAD": str(shim),
-                "LAB_SYSLOG": str(log or self.folder / "log"), "CYRUS_USER": self.owner.pw_name}
+        env = {**kept, "LC_ALL": "C", "LAB_SYSLOG": str(log or self.folder / "log"),
+               "CYRUS_USER": self.owner}
+        if not self.install.is_chroot:
+            env["LD_PRELOAD"] = str(self.folder / "syslog_shim.so")
+        return env
+
+    def command(self, *argv):
+        return self.install.command(argv, self.folder / "syslog_shim.so")
 
     def start(self, timeout=20):
         """Starts the master process and waits until every service answers."""
@@ -260,12 +287,12 @@ class Cyrus:
 
     def launch(self):
         assert self.process is None, f"{self.name} runs already"
-        argv = [self.install.program("master"), "-C", self.folder / "imapd.conf",
-                "-M", self.folder / "cyrus.conf", "-p", self.folder / "run/master.pid", "-D"]
+        argv = self.command(self.install.program("master"), "-C", self.folder / "imapd.conf",
+                            "-M", self.folder / "cyrus.conf", "-p", self.folder / "run/master.pid",
+                            "-D")
         with open(self.outside / "output", "ab") as output:
-            self.process = self.place.spawn(self.install.command(argv), env=self.env(),
-                                            cwd="/", stdin=subprocess.DEVNULL, stdout=output,
-                                            stderr=subprocess.STDOUT)
+            self.process = self.place.spawn(argv, env=self.env(), cwd="/", stdout=output,
+                                            stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
     def wait_ready(self, timeout=20):
         deadline = time.monotonic() + timeout
@@ -306,8 +333,7 @@ class Cyrus:
 
     def run(self, program, *args, timeout=60, check=True, **options):
         """Runs one of Cyrus's programs with this server's configuration."""
-        argv = self.install.command([self.install.program(program), "-C",
-                                     self.folder / "imapd.conf", *args])
+        argv = self.command(self.install.program(program), "-C", self.folder / "imapd.conf", *args)
         done = subprocess.run(argv, env=self.env(), cwd="/", capture_output=True,
                               timeout=timeout, **options)
         if check and done.returncode:

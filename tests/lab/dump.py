@@ -6,6 +6,7 @@ which must not happen on a master.
 """
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -34,11 +35,10 @@ class Dump:
 
 
 def mailbox_names(server):
-    """The internal names in the server's mailbox list, tombstones left out."""
+    """The internal names in the server's mailbox list, those of deleted mailboxes too."""
     out = server.run("ctl_mboxlist", "-d").stdout.decode("utf-8", "surrogateescape")
     if out.lstrip().startswith("{"):
-        return [name for name, entry in json.loads(out).items()
-                if "d" not in entry.get("mbtype", "").split("e")[-1]]
+        return list(json.loads(out))
     return [line.split("\t")[0] for line in out.splitlines() if "\t" in line]
 
 
@@ -78,8 +78,20 @@ def _add_mailboxes(session, found, names):
             found.mailboxes[name] = box
 
 
-def dump(server, users=None):
-    """The Dump of a running server; `users` limits it to those (and leaves shared mailboxes out)."""
+def _compiled_scripts(server, inbox):
+    """The files of a user's sieve folder; the link `defaultbc` marks the active one."""
+    uniqueid = inbox["UNIQUEID"]
+    folder = server.outside / "sieve/uuid" / uniqueid[0] / uniqueid[1] / uniqueid
+    link = folder / "defaultbc"
+    active = os.readlink(link) if link.is_symlink() else None
+    return {path.name: {"GUID": hashlib.sha1(path.read_bytes()).hexdigest(),
+                        "ISACTIVE": str(int(path.name == active))}
+            for path in folder.glob("*") if not path.is_symlink()}
+
+
+def dump(server, users=None, sieve="server"):
+    """The Dump of a running server; `users` limits it to those (and leaves shared mailboxes out).
+    sieve="files" takes the compiled scripts on disk instead of the scripts the server tells."""
     wanted = None if users is None else set(users)
     names = [n for n in mailbox_names(server) if wanted is None or user_of(n) in wanted]
     found = Dump(server.name)
@@ -93,6 +105,11 @@ def dump(server, users=None):
                 "SIEVE": {s.pop("FILENAME"): s for s in answer.of("SIEVE")}}
         session.apply("CAPABILITIES", ["SIEVE-MAILBOX"], ok=False)
         _add_mailboxes(session, found, names)
+        ids = sorted({user_of(n) for n in found.mailboxes} - {None})
+        found.users = {user: found.users[user] for user in ids}
+        for user in ids if sieve == "files" else []:
+            inbox = found.mailboxes.get("user." + user.replace(".", "^"))
+            found.users[user]["SIEVE"] = _compiled_scripts(server, inbox) if inbox else {}
         roots = {box["QUOTAROOT"] for box in found.mailboxes.values() if "QUOTAROOT" in box}
         roots |= {r for r in _roots_on_disk(server) if wanted is None or user_of(r) in wanted}
         for answer in _ask(session, [("QUOTA", r) for r in sorted(roots)]):
@@ -111,8 +128,8 @@ def check_files(server, found=None):
     """What is wrong with the message files on disk: missing, or SHA-1 differs from the GUID."""
     found = found or dump(server)
     wrong = []
-    for name in found.records:
-        folder = server.mailbox_folder(name, found.mailboxes[name]["UNIQUEID"])
+    names = list(found.records)
+    for name, folder in zip(names, server.mailbox_folders(*names) if names else []):
         for uid in found.live(name):
             path, record = folder / f"{uid}.", found.records[name][uid]
             if not path.exists():

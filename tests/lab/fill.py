@@ -20,6 +20,11 @@ _WORDS = ("the of and to in is for that with on as are this be at or from by an 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
+_PARAGRAPHS = [
+    "\r\n".join(" ".join(_rng.choices(_WORDS, k=11)) for _ in range(8)) + "\r\n"
+    for _rng in [random.Random(0)] for _ in range(300)]
+
+
 def message(rng, size=None, subject=None):
     """A message of mail-like size, with CRLF line ends."""
     size = size or min(20000, int(1000 + rng.expovariate(1 / 4000)))
@@ -29,9 +34,8 @@ def message(rng, size=None, subject=None):
             f"Date: {rng.randrange(1, 28)} {rng.choice(_MONTHS)} 2021 12:00:00 +0000\r\n"
             f"Message-ID: <{number:x}@example.org>\r\nMIME-Version: 1.0\r\n"
             f"Content-Type: text/plain; charset=utf-8\r\n\r\n")
-    paragraph = "\r\n".join(" ".join(rng.choices(_WORDS, k=11)) for _ in range(8)) + "\r\n"
-    rows = max(1, (size - len(head)) // (len(paragraph) + 20))
-    return (head + "".join(f"{number + i:x}\r\n{paragraph}" for i in range(rows))).encode()
+    count = max(1, (size - len(head)) // len(_PARAGRAPHS[0]))
+    return (head + f"{number:x}\r\n" + "".join(rng.choices(_PARAGRAPHS, k=count))).encode()
 
 
 def flags(rng):

@@ -37,6 +37,15 @@ def utf7(name):
     return re.sub(r"[^\x20-\x7e]+", shift, name.replace("&", "&-")).encode()
 
 
+def from_utf7(data):
+    """The Unicode name of modified UTF-7 bytes."""
+    def unshift(m):
+        coded = m[1].replace(b",", b"/")
+        return base64.b64decode(coded + b"=" * (-len(coded) % 4)).decode("utf-16-be") or "&"
+    parts = re.split(rb"&([^-]*)-", data)
+    return "".join(p.decode() if i % 2 == 0 else unshift((None, p)) for i, p in enumerate(parts))
+
+
 def quote(value):
     """A string argument: quoted, or a literal where that cannot be."""
     data = value if isinstance(value, bytes) else value.encode()
@@ -144,17 +153,20 @@ class Imap:
                             ok=ok)
 
     def list(self, pattern="*"):
-        """The names on the server (modified UTF-7 as str)."""
-        reply = self.command("LIST", '""', mailbox(pattern))
+        """The names on the server, in Unicode."""
         names = []
-        for line in reply.untagged:
+        for line in self.command("LIST", '""', mailbox(pattern)).untagged:
             m = re.match(rb'LIST \([^)]*\) (?:"."|NIL) (?:\{\d+\+?\}\r\n)?(.*)', line, re.S)
             if m:
-                name = m[1].decode()
-                if name.startswith('"'):
-                    name = re.sub(r"\\(.)", r"\1", name[1:-1])
-                names.append(name)
+                name = m[1]
+                if name.startswith(b'"'):
+                    name = re.sub(rb"\\(.)", rb"\1", name[1:-1])
+                names.append(from_utf7(name))
         return names
+
+    def own_mailboxes(self):
+        """INBOX and the folders below it."""
+        return [n for n in self.list() if n == "INBOX" or n.startswith("INBOX" + self.sep)]
 
     # --- messages -----------------------------------------------------------------------
 
@@ -164,8 +176,10 @@ class Imap:
         return reply
 
     def unselect(self):
-        self.selected = None
-        return self.command("UNSELECT")
+        """Leaves the selected mailbox, if any; seen states are written then at the latest."""
+        if self.selected is not None:
+            self.selected = None
+            self.command("UNSELECT")
 
     def _select(self, name):
         if name is not None and name != self.selected:

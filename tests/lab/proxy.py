@@ -197,10 +197,12 @@ class _Session:
 
 
 class Proxy:
-    """delay_ms is added in each direction. Byte faults (cut_after, rubbish_after) count the bytes
-    of answers over all sessions and happen once; refuse closes every new connection."""
+    """`server` is anything with address and sync_port. delay_ms is added in each direction. Byte
+    faults (cut_after, rubbish_after) count the bytes of answers over all sessions and happen once;
+    refuse closes every new connection; cut_command=("APPLY MAILBOX", 3) is on(…, CUT, 3)."""
 
-    def __init__(self, server, delay_ms=0, cut_after=None, rubbish_after=None, refuse=False):
+    def __init__(self, server, delay_ms=0, cut_after=None, rubbish_after=None, refuse=False,
+                 cut_command=None):
         self.host, self.target_port = server.address, server.sync_port
         self.delay = delay_ms / 1000
         self.cut_after, self.rubbish_after, self.refuse = cut_after, rubbish_after, refuse
@@ -209,6 +211,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._sessions = []
         self.reset()
+        if cut_command:
+            self.on(cut_command[0], CUT, cut_command[1])
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address, self.port = self._listener.getsockname()
         self._thread = threading.Thread(target=self._accept, daemon=True)

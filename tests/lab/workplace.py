@@ -19,17 +19,21 @@ from . import syslog
 
 _REAPER = """
 import os, shutil, signal, sys
-folder, keep = sys.argv[1], sys.argv[2]
-groups = set()
+keep, groups, folders = sys.argv[1], set(), []
 for line in sys.stdin:
-    sign, pid = line[0], int(line[1:])
-    (groups.add if sign == '+' else groups.discard)(pid)
+    sign, what = line[0], line[1:-1]
+    if sign == '/':
+        folders.append(line[:-1])
+    elif sign == '+':
+        groups.add(int(what))
+    else:
+        groups.discard(int(what))
 for pid in groups:
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-if not keep:
+for folder in folders if not keep else []:
     for attempt in range(5):
         shutil.rmtree(folder, ignore_errors=True)
         if not os.path.exists(folder):
@@ -52,8 +56,9 @@ class Workplace:
         self._numbers = {}
         self._running = {}
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _REAPER, str(self.folder), "1" if self.keep else ""],
+            [sys.executable, "-I", "-S", "-c", _REAPER, "1" if self.keep else ""],
             stdin=subprocess.PIPE, text=True, start_new_session=True)
+        self.own_folder(self.folder)
         self.shim = syslog.build_shim(self.folder)
         atexit.register(self.close)
 
@@ -63,16 +68,20 @@ class Workplace:
             self._numbers[name] = number = self._numbers.get(name, 0) + 1
         return self.folder / f"{name}.{number}"
 
-    def _tell(self, sign, pid):
+    def _tell(self, line):
         with _lock:
-            self._reaper.stdin.write(f"{sign}{pid}\n")
+            self._reaper.stdin.write(line + "\n")
             self._reaper.stdin.flush()
+
+    def own_folder(self, path):
+        """Has a folder removed at the end, wherever it is."""
+        self._tell(str(path))
 
     def spawn(self, argv, **options):
         """Popen in a process group of its own that is known to the reaper."""
         process = subprocess.Popen([str(a) for a in argv], start_new_session=True, **options)
         self._running[process.pid] = process
-        self._tell("+", process.pid)
+        self._tell(f"+{process.pid}")
         return process
 
     def end(self, process, timeout=10, gently=True):
@@ -89,11 +98,23 @@ class Workplace:
             pass
         process.wait(timeout)
         self._running.pop(process.pid, None)
-        self._tell("-", process.pid)
+        self._tell(f"-{process.pid}")
 
     def running(self):
         """The processes that were spawned and not ended."""
         return list(self._running.values())
+
+    def strays(self):
+        """The command lines of all processes that have to do with our folder."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            except OSError:
+                continue
+            if f"{self.folder}/" in line:
+                found.append(line)
+        return found
 
     def remove(self, folder):
         if not self.keep:
