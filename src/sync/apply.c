@@ -65,6 +65,46 @@ static struct err *send_mailbox(struct work *w)
     return session_end(e->session);
 }
 
+/* ---- an INBOX whose messages cannot be sent ---- */
+
+static void shell_applied(void *ctx, const struct answer *a)
+{
+    (void)ctx;
+    (void)a; /* its own failure has been told; the others' answers tell the rest */
+}
+
+/*
+ * The replica refuses every other mailbox of a user without INBOX. So that one damaged
+ * message does not keep a new user's other folders away, his INBOX is made as an empty
+ * shell, which a later run fills (spec/wire.md §4.4).
+ */
+static struct err *send_shell(struct work *w)
+{
+    struct session *s = w->unit->engine->session;
+    struct mailbox_command c = {
+        .m = w->m, .rec = &w->rec, .type = w->type, .partition = w->partition,
+        .part = { .complete = false, .to_uid = 0, .to_modseq = 1 },
+    };
+    uint64_t none;
+    w->shell_sent = true;
+    struct buf *b = session_begin(s, "APPLY MAILBOX", NULL, NULL, shell_applied, NULL);
+    TRY(mailbox_command_write(s, b, &c, &none));
+    return session_end(s);
+}
+
+static bool needs_shell(const struct work *w)
+{
+    struct arena a = ARENA_INIT;
+    const struct namespace_options *names = store_names(w->unit->engine->o.store);
+    bool needed = false;
+    if (w->state == WORK_FAILED && !w->shell_sent && !w->r && w->m && !w->match.occupant) {
+        struct slice owner = names_userid_of_internal(&a, names, w->entry->name);
+        needed = owner.n && slice_eq(w->entry->name, names_inbox(&a, names, owner));
+    }
+    arena_free(&a);
+    return needed;
+}
+
 /*
  * In a window everything is written at once. Alone, each mailbox is awaited, so that if
  * the replica's process dies of one it is known which: that one is set aside
@@ -85,6 +125,8 @@ struct err *unit_apply(struct unit *u)
 {
     for (size_t i = 0; i < u->nwork; i++) {
         struct work *w = &u->work[i];
+        if (needs_shell(w))
+            TRY(send_shell(w));
         if (w->state == WORK_SEND)
             TRY(u->attempt > 0 ? send_alone(w) : send_mailbox(w));
     }

@@ -23,19 +23,11 @@ bool error_may_pass(enum err_kind kind)
 
 void unit_fail(struct unit *u, struct err *err)
 {
-    if (u->err) {
-        /* A final error tells more than one that a new try may cure. */
-        if (u->retry && !error_may_pass(err->kind)) {
-            err_free(u->err);
-            u->err = err;
-            u->retry = false;
-            return;
-        }
-        err_free(err);
-        return;
-    }
-    u->err = err;
-    u->retry = error_may_pass(err->kind);
+    u->retry |= error_may_pass(err->kind);
+    if (u->err)
+        err_free(err); /* the first one is told; the others often follow from it */
+    else
+        u->err = err;
 }
 
 void work_fail(struct work *w, struct err *err)

@@ -37,6 +37,7 @@ struct work {
     struct record_part part;
     bool guard; /* the replica's state is known well enough to send SINCE_* */
     uint32_t sync_crc, sync_crc_annot;
+    bool shell_sent; /* failed, but made empty for the sake of the user's others */
     struct err *err;
 };
 
@@ -53,7 +54,7 @@ struct unit {
     struct subscription_list subscriptions;
     int attempt;        /* 0: in a window with others; above: alone */
     struct err *err;    /* the first one that concerns the unit or one of its mailboxes */
-    bool retry;         /* err may pass with fresh states */
+    bool retry;         /* what failed may succeed with fresh states */
     bool postponed;     /* left the window untouched: the window was full */
     /* Kept from one try to the next: */
     struct map poison;  /* names of mailboxes whose MAILBOX ended the replica's process */

@@ -89,10 +89,15 @@ def test_a_message_file_with_other_content_is_not_sent(pair, users):
     assert run.status == 1
     assert run.log_lines(r"uid %s.*(SHA-1|GUID)" % victim.name[:-1])
     assert_others_arrived(pair, [users[0], users[2]])
-    # its other folder has arrived all the same
+    # his other folder has arrived all the same, below an INBOX that is still empty
     with pair.replica.imap() as admin:
-        there = admin.list()
-    assert any(m.startswith(f"user/{users[1]}/") for m in there) and f"user/{users[1]}" not in there
+        assert any(m.startswith(f"user/{users[1]}/") for m in admin.list())
+    with pair.replica.imap(users[1]) as there:
+        assert there.uids("INBOX") == []
+    data[-3] ^= 1
+    victim.write_bytes(data)
+    ours(pair.master, "-A")
+    assert pair.differences() == []
 
 
 def test_a_replica_that_closes_in_mid_answer_is_asked_again(pair, users):

@@ -359,8 +359,9 @@ class Cyrus:
     def lmtp(self):
         return Lmtp(self.address, PORTS["lmtp"])
 
-    def csync(self):
-        return Csync(self.address, PORTS["sync"])
+    def csync(self, through=None):
+        """A csync session, directly or through a Proxy."""
+        return Csync((through or self).address, (through or self).sync_port)
 
     def sieve(self, user):
         return ManageSieve(self.address, PORTS["sieve"], user)

@@ -20,9 +20,14 @@ _WORDS = ("the of and to in is for that with on as are this be at or from by an 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
-_PARAGRAPHS = [
-    "\r\n".join(" ".join(_rng.choices(_WORDS, k=11)) for _ in range(8)) + "\r\n"
-    for _rng in [random.Random(0)] for _ in range(300)]
+
+
+def _paragraphs(rng):
+    return ["\r\n".join(" ".join(rng.choices(_WORDS, k=11)) for _ in range(8)) + "\r\n"
+            for _ in range(300)]
+
+
+_PARAGRAPHS = _paragraphs(random.Random(0))
 
 
 def message(rng, size=None, subject=None):
