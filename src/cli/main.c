@@ -60,6 +60,7 @@ static struct err *run_mode(const struct options *o, struct run *r, const struct
 static struct engine *make_engine(const struct options *o, struct config *config, struct store *store,
                                   struct connector *c)
 {
+    int64_t batchsize = config_channel_int(config, o->channel, "sync_batchsize");
     struct engine_options e = {
         .store = store,
         .server = c->session.server,
@@ -69,7 +70,7 @@ static struct engine *make_engine(const struct options *o, struct config *config
         .local_only = o->local_only,
         .stage_to_archive = o->stage_to_archive,
         .partition = o->mode == MODE_USERS || o->mode == MODE_MAILBOXES ? o->partition : NULL,
-        .batchsize = (uint32_t)config_int(config, "sync_batchsize"),
+        .batchsize = batchsize > 0 ? (uint32_t)batchsize : 0,
         .reverseacls = config_switch(config, "reverseacls"),
         .stop = process_stop_flag(),
         .connect = session_connect_retry,

@@ -51,16 +51,16 @@ struct err *unit_ask(struct unit *u)
     const struct engine_item *item = u->item;
     const char *verb = item->kind == ITEM_USER ? "GET USER" : item->kind == ITEM_META ? "GET META"
                                                                                      : "GET MAILBOXES";
+    if (item->kind == ITEM_MAILBOXES && item->nnames == 0) {
+        u->asked = true;
+        return NULL;
+    }
     if (u->attempt == 0) {
         if (item->kind == ITEM_MAILBOXES)
             say_mailboxes(item);
         else
             log_progress("%s " SLICE_FMT, item->kind == ITEM_USER ? "USER" : "META",
                          SLICE_ARG(item->userid));
-    }
-    if (item->kind == ITEM_MAILBOXES && item->nnames == 0) {
-        u->asked = true;
-        return NULL;
     }
     struct buf *b = session_begin(s, verb, &u->arena, NULL, answered, u);
     if (item->kind == ITEM_MAILBOXES)

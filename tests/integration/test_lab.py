@@ -59,9 +59,15 @@ def test_the_same_seed_fills_the_same(pair):
     assert mine == theirs
 
 
+@pytest.fixture(scope="module")
+def edited_pair(filled_template):
+    with make_pair(template=filled_template) as pair:
+        yield pair
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_every_kind_of_edit_changes_something_and_is_replicated(filled_pair, kind):
-    pair = filled_pair
+def test_every_kind_of_edit_changes_something_and_is_replicated(edited_pair, kind):
+    pair = edited_pair
     ids = sorted(dump(pair.master).users)
     history = random_edits(pair.master, random.Random(3), ids, 12, kinds={kind})
     assert sum(done for _, _, done in history) > 6
@@ -196,18 +202,18 @@ def _sieve(pair):
 
 
 def _seen(pair):
-    for server in pair.servers:
+    for server, wait in ((pair.master, 1.1), (pair.replica, 0)):
         with server.imap("user1") as user:
             user.store(1, "+FLAGS", "\\Seen", "shared")
-            user.unselect()
-        time.sleep(1.1)  # seen states have times in seconds
+        time.sleep(wait)  # seen states have times in seconds
 
 
 PLANTS = {
     "a message more": (_as_user(lambda u: u.append("INBOX", b"Subject: x\r\n\r\n")), "mailbox user.user1 uid 11: only"),
     "a flag": (_as_user(lambda u: u.store(u.uids("INBOX")[0], "+FLAGS", "$odd", "INBOX")), "mailbox user.user1 uid "),
     "an expunge": (_as_user(lambda u: u.expunge(u.uids("INBOX")[0], "INBOX")), "mailbox user.user1 uid "),
-    "a note": (_as_user(lambda u: u.annotate(u.uids("INBOX")[0], "/odd", "x", name="INBOX")), "mailbox user.user1 uid "),
+    "a note": (_as_user(lambda u: u.annotate(u.uids("INBOX")[0], "/odd", "x", name="INBOX")),
+               "mailbox user.user1 uid "),
     "a mailbox": (_as_user(lambda u: u.create("INBOX/odd")), "mailbox user.user1.odd: only"),
     "an annotation": (_as_user(lambda u: u.setmetadata("INBOX", "/shared/odd", "x")),
                       "mailbox user.user1 annotation /odd"),
@@ -216,7 +222,7 @@ PLANTS = {
     "a quota root": (_as_admin(lambda i: i.setquota("shared", STORAGE=77)), "quota shared: only"),
     "a limit": (_as_admin(lambda i: i.setquota("user/user3", STORAGE=77)), "quota user.user3"),
     "a user": (_as_admin(lambda i: i.create("user/odd")), "user odd: only"),
-    "a deleted user": (_as_admin(lambda i: i.delete("user/user4")), "mailbox user.user4: only"),
+    "a deleted user": (_as_admin(lambda i: i.delete_user("user4")), "mailbox user.user4: only"),
     "a script": (_sieve, "mailbox user.user1.#sieve"),
     "a seen state": (_seen, "user user1 seen "),
 }
@@ -228,6 +234,21 @@ def test_a_planted_difference_is_told(filled_pair, plant):
     change(filled_pair)
     found = filled_pair.differences()
     assert [line for line in found if line.startswith(expected)], "\n".join(found)
+
+
+def test_compiled_scripts_are_compared_on_disk(pair):
+    with pair.master.imap() as admin:
+        admin.create("user/fred")
+    with pair.master.sieve("fred") as sieve:
+        sieve.put("one", "keep;")
+        sieve.put("two", "discard;")
+        sieve.activate("two")
+    pair.replicate()
+    a, b = (dump(server, sieve="files") for server in pair.servers)
+    assert {name: s["ISACTIVE"] for name, s in a.users["fred"]["SIEVE"].items()} == {"one.bc": "0", "two.bc": "1"}
+    assert compare(a, b) == []
+    next(pair.replica.outside.glob("sieve/uuid/*/*/*/one.bc")).unlink()
+    assert compare(a, dump(pair.replica, sieve="files")) == ["user fred sieve one.bc: only on master"]
 
 
 def test_damaged_missing_and_cut_files_are_told(filled_pair):
@@ -265,7 +286,7 @@ def test_the_proxy_counts_what_the_stock_client_shows(pair):
     with pair.master.imap() as admin:
         admin.create("user/fred")
     with pair.master.imap("fred") as fred:
-        fred.append("INBOX", BODY, b"Subject: {3+}\r\n\r\n%{default " + b"a" * 40 + b" 9}\r\n")
+        fred.append("INBOX", b"Subject: x\r\n\r\n" + BODY, b"Subject: {3+}\r\n\r\n%{default " + b"a" * 40 + b" 9}\r\n")
     with Proxy(pair.replica) as proxy:
         run = stock(pair.master, "-A", "-v", "-v", conf=proxy.conf)
     shown = [c for c in run.commands() if c[0] != "EXIT"]
@@ -410,7 +431,9 @@ def test_a_client_that_hangs_is_ended(pair, tmp_path, monkeypatch):
         clients.ours(pair.master, "-A", timeout=0.5)
     assert time.monotonic() - begun < 5
     with clients.start_ours(pair.master, "-r") as running:
-        assert running.alive()
+        assert running.wait_out("said") == ["said"] and running.alive()
+        with pytest.raises(TimeoutError, match="(?s)no log line 'never'.*said"):
+            running.wait_log("never", timeout=0.1)
     assert running.status == -signal.SIGTERM and running.out == "said\n"
 
 

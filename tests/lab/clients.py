@@ -66,11 +66,18 @@ class Background(Run):
 
     def wait_log(self, match, timeout=20, count=1):
         """Waits until `count` log lines match; returns them."""
+        return self._wait(lambda: self.log_lines(match), f"log line {match!r}", timeout, count)
+
+    def wait_out(self, match, timeout=20, count=1):
+        """Waits until `count` lines of stdout match; returns them."""
+        return self._wait(lambda: [x for x in self.collect().out.splitlines() if re.search(match, x)],
+                          f"line {match!r} on stdout", timeout, count)
+
+    def _wait(self, find, what, timeout, count):
         deadline = time.monotonic() + timeout
-        while len(found := self.log_lines(match)) < count:
+        while len(found := find()) < count:
             if time.monotonic() > deadline:
-                self.collect()
-                raise TimeoutError(f"no log line {match!r}\n{self.report()}")
+                raise TimeoutError(f"no {what}\n{self.collect().report()}")
             time.sleep(0.01)
         return found
 

@@ -3,9 +3,9 @@
 A mailbox is compared in the fields a sync client compares, the records exactly. Not a difference:
 LAST_APPENDDATE, partition, quota usage and modseqs of annotations of the mailbox and of quota (a
 client does not look at them); option P when there is no message; a CRC of 0; a FOLDERMODSEQ of 0
-on the replica; expunged records that only one side still remembers; seen states and quota MODSEQs
-that only the replica has (nothing ever deletes them). `also` adds fields, for instance
-("PARTITION", "CREATEDMODSEQ"); `expunged=True` wants the expunged records to be the same set.
+on the replica; expunged records that only one side still remembers; seen states that only the
+replica has (nothing ever deletes them). `also` adds fields, for instance ("PARTITION",
+"CREATEDMODSEQ"); `expunged=True` wants the expunged records to be the same set.
 """
 
 FIELDS = ("UNIQUEID", "MBOXTYPE", "LAST_UID", "HIGHESTMODSEQ", "RECENTUID", "RECENTTIME",

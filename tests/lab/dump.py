@@ -2,7 +2,8 @@
 
 Names come from the mailbox list (ctl_mboxlist), state from GET MAILBOXES, FULLMAILBOX, META and
 QUOTA. GET USER is never sent: from 3.6 on it deletes unindexed files of a user's sieve folder,
-which must not happen on a master.
+which must not happen on a master. (GET META makes an empty dav.db for a user that has none; nothing
+else of the store changes.)
 """
 import hashlib
 import json
@@ -133,11 +134,11 @@ def check_files(server, found=None):
         for uid in found.live(name):
             path, record = folder / f"{uid}.", found.records[name][uid]
             if not path.exists():
-                wrong.append(f"{name} uid {uid}: no file {path}")
+                wrong.append(f"mailbox {name} uid {uid}: no file {path}")
                 continue
             data = path.read_bytes()
             if hashlib.sha1(data).hexdigest() != record["GUID"]:
-                wrong.append(f"{name} uid {uid}: file is not of GUID {record['GUID']}")
+                wrong.append(f"mailbox {name} uid {uid}: file is not of GUID {record['GUID']}")
             elif len(data) != int(record["SIZE"]):
-                wrong.append(f"{name} uid {uid}: {len(data)} bytes, SIZE {record['SIZE']}")
+                wrong.append(f"mailbox {name} uid {uid}: {len(data)} bytes, SIZE {record['SIZE']}")
     return wrong

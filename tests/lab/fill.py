@@ -1,6 +1,6 @@
 """Fills a master with mail, the same for the same seed.
 
-Several sessions work side by side, one user each; a mailbox's messages go in one MULTIAPPEND.
+Several sessions work side by side, one user each; a mailbox's messages go in a few MULTIAPPENDs.
 Content: mail-like messages of 1 to 20 kB, system and user flags, odd folder names, ACLs,
 subscriptions, quota roots, annotations, sieve scripts, expunged messages, a shared folder.
 """
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .imap import mailbox as quoted
 
 WORKERS = 4
+BATCH = 200
 FOLDERS = ("Sent", "Two Words", "with.dot", "Entwürfe", "(brackets)", "O'Brien & Co", "日本語",
            "a+b=c", "deep/er/still", "[list]", "#hash", "*star*", "~tilde", "x, y: z?")
 USER_FLAGS = ("$Forwarded", "$MDNSent", "NonJunk", "Project-X", "$label1", "todo")
@@ -18,8 +19,6 @@ _WORDS = ("the of and to in is for that with on as are this be at or from by an 
           "mail server replica mailbox message meeting report invoice minutes schedule regards "
           "please attached tomorrow question answer budget release planning coffee weather").split()
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-
-
 
 
 def _paragraphs(rng):
@@ -66,6 +65,15 @@ def folder(rng, server, name):
     return f"INBOX{server.sep}{name}"
 
 
+def append_many(imap, name, count, rng, size=None):
+    """Appends random messages, BATCH in a command; returns the uids."""
+    uids = []
+    for start in range(0, count, BATCH):
+        uids += imap.append(name, *[(message(rng, size), flags(rng), date(rng))
+                                    for _ in range(min(BATCH, count - start))])
+    return uids
+
+
 def _fill_user(server, user, mailboxes, messages, seed):
     rng = random.Random(f"{seed} {user}")
     with server.imap(user) as imap:
@@ -74,8 +82,7 @@ def _fill_user(server, user, mailboxes, messages, seed):
         names += [folder(rng, server, f"more{n}") for n in range(mailboxes - len(names))]
         imap.pipeline([("CREATE", quoted(n)) for n in names[1:]])
         for name in names:
-            uids = imap.append(name, *[(message(rng), flags(rng), date(rng))
-                                       for _ in range(messages)]) if messages else []
+            uids = append_many(imap, name, messages, rng)
             if rng.random() < 0.5:
                 imap.subscribe(name)
             if rng.random() < 0.3:
@@ -106,7 +113,7 @@ def fill(server, users=50, mailboxes=4, messages=25, seed=1):
                         for u in ids if rng.random() < 0.5])
         admin.create("shared")
         admin.setacl("shared", "anyone", "lrswipkxte")
-        admin.append("shared", *[(message(rng), flags(rng), date(rng)) for _ in range(messages)])
+        append_many(admin, "shared", messages, rng)
     with ThreadPoolExecutor(WORKERS) as pool:
         for done in [pool.submit(_fill_user, server, u, mailboxes, messages, seed) for u in ids]:
             done.result()

@@ -125,6 +125,12 @@ class Imap:
     def delete(self, name, ok=True):
         return self.command("DELETE", mailbox(name), ok=ok)
 
+    def delete_user(self, user):
+        """Deletes a user's INBOX and folders; an administrator has to take the right first."""
+        inbox = f"user{self.sep}{user}"
+        self.setacl(inbox, self.user, "lrswipkxtecda")
+        return self.delete(inbox)
+
     def rename(self, old, new, ok=True, partition=None):
         extra = [partition] if partition else []
         return self.command("RENAME", mailbox(old), mailbox(new), *extra, ok=ok)

@@ -315,6 +315,8 @@ static void the_configdirectory_is_put_in_at_the_front_of_strings_only(void **st
     assert_string_equal(config_string(r->c, "sync_host"), "a{configdirectory}");
     assert_string_equal(config_string(r->c, "mboxlist_db_path"), "/var/c");
     assert_string_equal(config_string(r->c, "sync_realm"), "{configdir");
+    assert_ok(load(r, "configdirectory: {configdirectory}/x\n"));
+    assert_string_equal(config_string(r->c, "configdirectory"), "{configdirectory}/x");
 }
 
 #define SET(r, option, value) load(r, CONFDIR option ": " value "\n")

@@ -385,8 +385,8 @@ static void a_skiplist_node_of_unknown_type_is_damage_even_after_a_crash(void **
     char bytes[512];
     size_t n = skiplist_sample(bytes);
     (void)state;
-    bytes[n - 13] = 7; /* the DELETE */
-    assert_damaged(scratch_write("s.db", bytes, n - 1), DB_TEXT_REFUSED, 0, "offset");
+    bytes[n - 9] = 7; /* the DELETE */
+    assert_damaged(scratch_write("s.db", bytes, n - 1), DB_TEXT_REFUSED, 0, "offset 216: a node of unknown type");
 }
 
 /* ---- flat, and what is none of them ---- */
