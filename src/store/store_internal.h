@@ -39,6 +39,9 @@ void store_list_put(struct store *s, struct mblist *l);
  * annotations are keyed by name too (spec/store.md §5.7). */
 struct err *store_is_old_form(struct store *s, bool *old);
 
+/* The parts of a user's INBOX; ERR_INVALID_USER if nobody can have that id. */
+struct err *store_inbox_of(struct store *s, struct arena *a, struct slice userid, struct mbname *out);
+
 /* Where the files of a mailbox's owner are: a user without INBOX has them by name. */
 struct err *store_user_home(struct store *s, struct arena *a, const struct mbname *m,
                             struct user_home *out);

@@ -205,17 +205,28 @@ static struct err *append_range(struct store *s, struct mblist *l, struct arena 
     return NULL;
 }
 
+struct err *store_inbox_of(struct store *s, struct arena *a, struct slice userid, struct mbname *out)
+{
+    bool ok = userid.n > 0;
+    for (size_t i = 0; ok && i < userid.n; i++)
+        ok = (unsigned char)userid.p[i] >= ' ' && !strchr("^!/", userid.p[i]);
+    if (ok)
+        *out = names_from_internal(a, &s->names, names_inbox(a, &s->names, userid));
+    if (!ok || out->localpart.n == 0)
+        return err_new(ERR_INVALID_USER, "\"" SLICE_FMT "\" is no user", SLICE_ARG(userid));
+    return NULL;
+}
+
 /* The INBOX, its children, and what was deleted of both. One entry that cannot be read
  * fails the user: a list with a gap would delete a mailbox on the replica. */
-static struct err *append_user(struct store *s, struct mblist *l, struct arena *a, struct slice userid,
+static struct err *append_user(struct store *s, struct mblist *l, struct arena *a, const struct mbname *inbox,
                                struct mbentry_list *out)
 {
-    const struct mbname inbox = names_from_internal(a, &s->names, names_inbox(a, &s->names, userid));
     const char sep = l->old_form ? '.' : '\x1f';
-    struct slice key = mblist_key(l, a, &s->names, &inbox);
+    struct slice key = mblist_key(l, a, &s->names, inbox);
     const struct mbrow *row = mblist_find(l, &l->names, key);
     struct slice children = arena_printf(a, SLICE_FMT "%c", SLICE_ARG(key), sep);
-    const struct mbname bare = { .localpart = inbox.localpart };
+    const struct mbname bare = { .localpart = inbox->localpart };
     struct slice bare_key = mblist_key(l, a, &s->names, &bare);
     struct slice domain = slice_of(key.p, key.n - bare_key.n); /* with its separator */
     struct slice deleted = arena_printf(a, SLICE_FMT SLICE_FMT "%c" SLICE_FMT "%c", SLICE_ARG(domain),
@@ -230,10 +241,10 @@ struct err *store_user_mailboxes(struct store *s, struct arena *a, struct slice 
                                  struct mbentry_list *out)
 {
     struct mblist *l = NULL;
-    if (userid.n == 0 || memchr(userid.p, '\0', userid.n))
-        return err_new(ERR_INVALID_USER, "\"" SLICE_FMT "\" is no user", SLICE_ARG(userid));
+    struct mbname inbox;
+    TRY(store_inbox_of(s, a, userid, &inbox));
     TRY(store_list_get(s, &l));
-    struct err *e = append_user(s, l, a, userid, out);
+    struct err *e = append_user(s, l, a, &inbox, out);
     store_list_put(s, l);
     return e;
 }

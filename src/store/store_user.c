@@ -14,14 +14,11 @@ struct err *store_user_file(struct store *s, struct arena *a, const struct mbnam
     return paths_user_file(&s->paths, a, &home, suffix, path);
 }
 
-static struct err *open_of_user(struct store *s, struct arena *a, struct slice userid, const char *suffix,
+static struct err *open_of_user(struct store *s, struct arena *a, const struct mbname *m, const char *suffix,
                                 enum db_text_backend text, unsigned flags, struct db **out)
 {
-    const struct mbname m = names_from_internal(a, &s->names, names_inbox(a, &s->names, userid));
     const char *path = NULL;
-    if (m.localpart.n == 0)
-        return err_new(ERR_INVALID_USER, "\"" SLICE_FMT "\" is no user", SLICE_ARG(userid));
-    TRY(store_user_file(s, a, &m, suffix, &path));
+    TRY(store_user_file(s, a, m, suffix, &path));
     return db_read(path, text, flags, out);
 }
 
@@ -86,9 +83,9 @@ struct err *store_subscriptions(struct store *s, struct arena *a, struct slice u
     struct db *db = NULL;
     struct sub_reader r = { .store = s, .arena = a, .out = out };
     *out = (struct subscription_list){ NULL, 0 };
-    r.owner = names_from_internal(a, &s->names, names_inbox(a, &s->names, userid));
+    TRY(store_inbox_of(s, a, userid, &r.owner));
     unsigned order = config_switch(s->config, "improved_mboxlist_sort") ? DB_MBOX_ORDER : 0;
-    TRY(open_of_user(s, a, userid, "sub", s->text_subscription, order, &db));
+    TRY(open_of_user(s, a, &r.owner, "sub", s->text_subscription, order, &db));
     struct err *e = read_subs(&r, db);
     db_free(db);
     return e ? err_wrap(e, SLICE_FMT, SLICE_ARG(userid)) : NULL;
@@ -156,7 +153,9 @@ struct err *store_seen(struct store *s, struct arena *a, struct slice userid, st
     struct db *db = NULL;
     struct seen_reader r = { .arena = a, .userid = userid, .out = out };
     *out = (struct seen_list){ NULL, 0 };
-    TRY(open_of_user(s, a, userid, "seen", s->text_seen, 0, &db));
+    struct mbname owner;
+    TRY(store_inbox_of(s, a, userid, &owner));
+    TRY(open_of_user(s, a, &owner, "seen", s->text_seen, 0, &db));
     struct err *e = db_foreach(db, slice_of("", 0), take_seen, &r);
     db_free(db);
     return e;

@@ -10,10 +10,15 @@
 import re
 from dataclasses import dataclass
 
-_TOKEN = re.compile(rb'%\(|[()]|"((?:[^"\\]|\\.)*)"|%\{|\{(\d+)\+?\}\r?\n|[^\s()"{][^\s()"]*', re.S)
-_SPACE = re.compile(rb"\s*")
+_TOKEN = re.compile(rb"""\s*(?:
+    ([^\s()"{%][^\s()"]*) |                       # 1 atom
+    (\)) |                                        # 2 end of a list
+    (%?\() |                                      # 3 begin of a list
+    "((?:[^"\\]|\\.)*)" |                        # 4 quoted
+    \{(\d+)\+?\}\r?\n |                           # 5 literal
+    %\{(\S+)\ ([0-9a-fA-F]{40})\ (\d+)\}\r?\n |  # 6, 7, 8 file
+    (\Z))""", re.S | re.X)
 _ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff{()\"%*\\]+\Z")
-_FILE = re.compile(rb"(\S+) ([0-9a-fA-F]{40}) (\d+)\}\r?\n")
 
 
 @dataclass(frozen=True)
@@ -27,85 +32,54 @@ def text(data):
     return data.decode("utf-8", "surrogateescape")
 
 
-class Parser:
-    """Reads values one after the other from bytes."""
-
-    def __init__(self, data, pos=0):
-        self.data, self.pos = data, pos
-
-    def at_end(self):
-        self.pos = _SPACE.match(self.data, self.pos).end()
-        return self.pos >= len(self.data)
-
-    def value(self):
-        found = self._next()
-        if found in (b")", None):
-            raise ValueError(f"dlist: value expected at byte {self.pos}")
-        return found[0]
-
-    def _next(self):
-        """A one-element tuple with a value, b")" or None at the end."""
-        data = self.data
-        m = _TOKEN.match(data, _SPACE.match(data, self.pos).end())
-        if not m:
-            if self.at_end():
-                return None
-            raise ValueError(f"dlist: bad byte {self.pos}: {data[self.pos:self.pos + 40]!r}")
-        self.pos = m.end()
-        token = m[0]
-        if m[1] is not None:
-            inner = m[1]
-            return (text(re.sub(rb"\\(.)", rb"\1", inner, flags=re.S) if b"\\" in inner else inner),)
-        if m[2] is not None:
-            return (text(self._take(int(m[2]))),)
-        if token == b"%(":
-            return (self._dict(),)
-        if token == b"(":
-            return (self._list(),)
-        if token == b")":
-            return b")"
-        if token == b"%{":
-            return (self._file(),)
-        return (None if token == b"NIL" else text(token),)
-
-    def _take(self, count):
-        start = self.pos
-        if start + count > len(self.data):
-            raise ValueError("dlist: literal is cut off")
-        self.pos += count
-        return self.data[start:self.pos]
-
-    def _list(self):
-        items = []
-        while (found := self._next()) != b")":
-            if found is None:
-                raise ValueError("dlist: unclosed list")
-            items.append(found[0])
-        return items
-
-    def _dict(self):
-        items = self._list()
-        if len(items) % 2:
-            raise ValueError("dlist: key without value")
-        result = {}
-        for i in range(0, len(items), 2):
-            result.setdefault(items[i], items[i + 1])
-        return result
-
-    def _file(self):
-        m = _FILE.match(self.data, self.pos)
-        if not m:
-            raise ValueError(f"dlist: bad file header at byte {self.pos}")
-        self.pos = m.end()
-        return File(text(m[1]), text(m[2]), self._take(int(m[3])))
-
-
 def parse(data):
     """All values of a piece of text, as a list."""
-    parser, values = Parser(data), []
-    while not parser.at_end():
-        values.append(parser.value())
-    return values
+    match, pos = _TOKEN.match, 0
+    current, is_dict, outer = [], False, []
+    while True:
+        m = match(data, pos)
+        if not m:
+            raise ValueError(f"dlist: bad byte {pos}: {data[pos:pos + 40]!r}")
+        pos, kind = m.end(), m.lastindex
+        if kind == 1:
+            value = None if m[1] == b"NIL" else text(m[1])
+        elif kind == 3:
+            outer.append((current, is_dict))
+            current, is_dict = [], m[3] == b"%("
+            continue
+        elif kind == 2:
+            if not outer:
+                raise ValueError(f"dlist: bracket closed at byte {pos} was never opened")
+            value = _pairs(current) if is_dict else current
+            current, is_dict = outer.pop()
+        elif kind == 4:
+            value = text(re.sub(rb"\\(.)", rb"\1", m[4], flags=re.S))
+        elif kind == 5:
+            body, pos = _take(data, pos, int(m[5]))
+            value = text(body)
+        elif kind == 8:
+            body, pos = _take(data, pos, int(m[8]))
+            value = File(text(m[6]), text(m[7]), body)
+        else:
+            if outer:
+                raise ValueError("dlist: unclosed list")
+            return current
+        current.append(value)
+
+
+def _take(data, pos, count):
+    if pos + count > len(data):
+        raise ValueError("dlist: literal is cut off")
+    return data[pos:pos + count], pos + count
+
+
+def _pairs(items):
+    if len(items) % 2:
+        raise ValueError("dlist: key without value")
+    result = {}
+    for key, value in zip(items[::2], items[1::2]):
+        result.setdefault(key, value)
+    return result
 
 
 def write(value):

@@ -109,30 +109,43 @@ def _shut(sock):
 
 
 class _Session:
-    """One connection: two readers and two delayed writers."""
+    """One connection: two readers and two delayed writers, each a thread."""
 
-    def __init__(self, proxy, client, number):
-        self.proxy, self.client, self.number = proxy, client, number
+    def __init__(self, proxy, client):
+        self.proxy, self.client = proxy, client
         self.server = socket.create_connection((proxy.host, proxy.target_port), 60)
         for s in (self.client, self.server):
             s.settimeout(None)
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.asked = self.answered = 0
-        self.greeted = False
-        self.actions = {}
+        self.actions = {}  # number of a command -> LOSE or the answer to give
         self.to_server = _Pipe(self.server, proxy.delay, None)
         self.to_client = _Pipe(self.client, proxy.delay, self._answers_passed)
-        self.threads = [threading.Thread(target=f, daemon=True)
-                        for f in (self._from_client, self._from_server)]
-        for t in self.threads:
-            t.start()
+        self.threads = [self.to_server, self.to_client]
+        for work, pipe in ((self._from_client, self.to_server), (self._from_server, self.to_client)):
+            self.threads.append(threading.Thread(target=self._read_all, args=(work, pipe), daemon=True))
+            self.threads[-1].start()
 
     def _answers_passed(self, count):
         self.answered += count
 
-    def close(self):
+    def cut(self):
         _shut(self.client)
         _shut(self.server)
+
+    def close(self):
+        self.cut()
+        for thread in self.threads:
+            thread.join(5)
+        self.client.close()
+        self.server.close()
+
+    @staticmethod
+    def _read_all(work, pipe):
+        try:
+            work()
+        finally:
+            pipe.put(None)
 
     @staticmethod
     def _read(sock):
@@ -150,40 +163,36 @@ class _Session:
             for whole, text in scanner.feed(data):
                 name = command_name(text)
                 action = name and self.proxy.note_command(self, name, text)
+                if action is CUT:
+                    return self.cut()
                 if name:
                     self.asked += 1
-                if action is CUT:
-                    return self.close()
                 if action is not None:
                     self.actions[self.asked] = action
                 if whole_lines:
+                    # A command answered here is replaced, so that answers stay in order.
                     self.to_server.put(b"NOOP\r\n" if isinstance(action, bytes) else whole)
-        self.to_server.put(None)
 
     def _from_server(self):
-        scanner, number = Scanner(), 0
+        scanner, number, greeted = Scanner(), 0, False
         while data := self._read(self.server):
             out, answers = [], 0
             for whole, text in scanner.feed(data):
-                if not self.greeted:
-                    self.greeted = text.startswith(b"* OK")
+                if not greeted:
+                    greeted = text.startswith(b"* OK")
                     if not text.startswith(b"* COMPRESS"):
                         out.append(whole)
                     continue
-                final = text[:1] not in b"*+"
-                if final:
+                action = self.actions.get(number + 1)
+                if action is LOSE:
+                    self._pass_answers(b"".join(out), answers)
+                    return _shut(self.server)
+                if text[:1] not in b"*+":
                     number += 1
                     answers += 1
-                action = self.actions.get(number if final else number + 1)
-                if action is LOSE:
-                    self.proxy.record_answer(b"".join(out))
-                    self.to_client.put(b"".join(out), answers)
-                    self.to_client.put(None)
-                    return _shut(self.server)
                 out.append(action if isinstance(action, bytes) else whole)
             if not self._pass_answers(b"".join(out), answers):
-                return self.close()
-        self.to_client.put(None)
+                return _shut(self.server)
 
     def _pass_answers(self, data, answers):
         """Hands answers to the client, applying faults by byte count; False ends the session."""
@@ -191,8 +200,6 @@ class _Session:
         self.proxy.record_answer(data)
         if data:
             self.to_client.put(data, answers)
-        if not go_on:
-            time.sleep(self.proxy.delay + 0.02)
         return go_on
 
 
@@ -307,7 +314,7 @@ class Proxy:
                 client.close()
                 continue
             try:
-                session = _Session(self, client, self.sessions)
+                session = _Session(self, client)
             except OSError:
                 client.close()
                 continue
@@ -315,14 +322,15 @@ class Proxy:
             self._sessions.append(session)
 
     def drop(self):
-        """Closes every connection that is open now."""
+        """Cuts every connection that is open now."""
         for session in self._sessions:
-            session.close()
+            session.cut()
 
     def close(self):
         _shut(self._listener)
         self._listener.close()
-        self.drop()
+        for session in self._sessions:
+            session.close()
 
     def __enter__(self):
         return self

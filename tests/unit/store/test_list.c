@@ -104,6 +104,22 @@ static void the_new_list_is_read(void **state)
     assert_false(old);
 }
 
+static void an_id_that_nobody_can_have_gets_nothing_of_others(void **state)
+{
+    static const char *const IDS[] = { "", "al^ice", "x!user.alice", "a/b", "..!x" };
+    struct mbentry_list list = { NULL, 0, 0 };
+    struct subscription_list subs;
+    struct seen_list seen;
+    (void)state;
+    scratch_write_text("mailboxes.db", coded(NEW_LIST));
+    assert_ok(open_with(""));
+    for (size_t i = 0; i < sizeof IDS / sizeof *IDS; i++) {
+        assert_err(store_user_mailboxes(store, &arena, slice_str(IDS[i]), &list), ERR_INVALID_USER, "is no user");
+        assert_err(store_subscriptions(store, &arena, slice_str(IDS[i]), &subs), ERR_INVALID_USER, "is no user");
+        assert_err(store_seen(store, &arena, slice_str(IDS[i]), &seen), ERR_INVALID_USER, "is no user");
+    }
+}
+
 static void domains_are_found_where_there_are_any(void **state)
 {
     (void)state;
@@ -408,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_new_list_is_read, close_store),
+        cmocka_unit_test_teardown(an_id_that_nobody_can_have_gets_nothing_of_others, close_store),
         cmocka_unit_test_teardown(domains_are_found_where_there_are_any, close_store),
         cmocka_unit_test_teardown(all_mailboxes_can_be_limited_to_a_prefix, close_store),
         cmocka_unit_test_teardown(the_old_list_is_read_and_everything_in_it_is_by_name, close_store),

@@ -112,6 +112,7 @@ static void an_administrators_spelling_is_understood(void **state)
         { true, false, "DELETED/user/fred/x/6B0432BC", "DELETED.user.fred.x.6B0432BC" },
         { true, false, "shared/dept.x", "shared.dept^x" },
         { false, false, "user.fred.Work", "user.fred.Work" },
+        { true, false, "user.fred", NULL }, /* the other separator */
         { true, false, "", NULL },
         { true, false, "user//fred", NULL },
         { true, false, "user/fred/", NULL },
