@@ -38,6 +38,23 @@ struct folder_matches {
 struct folder_matches diff_folders(struct arena *a, const struct mbentry *master, size_t n,
                                    const struct replica_mailbox_list *replica, struct slice partition);
 
+/* One mailbox of the replica that gets another name, another partition, or both. */
+struct rename_op {
+    struct slice from;
+    struct slice to;
+    struct slice partition;
+    uint32_t uidvalidity;
+    struct slice uniqueid;
+};
+
+/*
+ * Puts renames into an order in which every name is free when it is needed (§2.2). A cycle
+ * (two names swapped) is broken through a name that no client makes: the result may be
+ * longer than n. Targets taken by mailboxes that are not renamed are the replica's to refuse.
+ * The result lives in a.
+ */
+struct rename_op *diff_order_renames(struct arena *a, const struct rename_op *ops, size_t n, size_t *nout);
+
 /* ---- one mailbox ---- */
 
 enum mailbox_verdict {

@@ -170,36 +170,39 @@ static struct err *step(struct db *d, const struct record *r, uint64_t *off)
     return NULL;
 }
 
-static struct err *walk(struct db *d, const struct header *h)
+static bool is_clean(const struct db *d, const struct header *h)
+{
+    return !h->dirty && h->current_size == (uint64_t)d->st.st_size;
+}
+
+/* The count of an unclean file may belong to the transaction that was not committed. */
+static struct err *walk(struct db *d, const struct header *h, bool clean)
 {
     struct record r;
     uint64_t off = 0, n = 0;
+    uint64_t most = clean ? h->count : d->top / SMALLEST_RECORD;
     TRY(read_dummy(d, &r));
     TRY(step(d, &r, &off));
     for (; off; n++) {
-        if (n >= h->count)
+        if (n >= most)
             return db_corrupt(d, off, "there are more records than the header says");
         TRY(read_member(d, off, &r));
         db_add_row(d, r.key, r.value);
         TRY(step(d, &r, &off));
     }
-    if (n != h->count)
+    if (clean && n != h->count)
         return db_corrupt(d, 32, "there are fewer records than the header says");
     return NULL;
-}
-
-static bool is_clean(const struct db *d, const struct header *h)
-{
-    return !h->dirty && h->current_size == (uint64_t)d->st.st_size;
 }
 
 struct err *twoskip_load(struct db *d)
 {
     struct header h;
     TRY(read_header(d, &h));
-    struct err *e = walk(d, &h);
+    bool clean = is_clean(d, &h);
+    struct err *e = walk(d, &h, clean);
     /* A crash can leave what only Cyrus can repair (its second stage of recovery). */
-    if (e && e->kind == ERR_CORRUPT && !is_clean(d, &h))
+    if (e && e->kind == ERR_CORRUPT && !clean)
         return err_wrap(e, "not closed cleanly, Cyrus will repair it when it next opens it");
     return e;
 }

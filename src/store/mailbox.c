@@ -37,10 +37,11 @@ struct mailbox {
 
 /* ---- locks ---- */
 
+/* Closing the only descriptor of a lock releases it. */
 static void drop_lock(int *fd)
 {
     if (*fd >= 0)
-        lock_drop(*fd);
+        close(*fd);
     *fd = -1;
 }
 

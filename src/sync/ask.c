@@ -55,7 +55,8 @@ struct err *unit_ask(struct unit *u)
         u->asked = true;
         return NULL;
     }
-    if (u->attempt == 0) {
+    if (u->attempt == 0 && !u->announced) {
+        u->announced = true;
         if (item->kind == ITEM_MAILBOXES)
             say_mailboxes(item);
         else

@@ -3,8 +3,7 @@
  * what each needs (spec/algorithm.md §1.1, §2, §3). No network: every lock of a mailbox
  * is released before the next one is taken.
  *
- * What this version leaves alone (renames, deletions, conflicts) is said and counted
- * here, once for each mailbox, and never half done.
+ * Conflicts, which need a full comparison, are an error of their mailbox and never half mended.
  */
 #include "sync/unit.h"
 
@@ -130,10 +129,11 @@ static void plan_mailbox(struct work *w)
 static bool placed(struct work *w)
 {
     const struct folder_match *f = &w->match;
-    if (f->renamed || f->moved) {
-        engine_skip(w->unit->engine, "mailbox " SLICE_FMT " is " SLICE_FMT " on partition " SLICE_FMT
-                    " of the replica: renames and moves are not replicated by this version",
-                    SLICE_ARG(w->entry->name), SLICE_ARG(f->r->name), SLICE_ARG(f->r->partition));
+    const struct err *refused = map_get(&w->unit->refused, w->entry->uniqueid);
+    if (refused) {
+        log_msg(LOG_ERR, "do_folders(): failed to rename: " SLICE_FMT " -> " SLICE_FMT " ", SLICE_ARG(f->r->name),
+                SLICE_ARG(w->entry->name));
+        work_fail(w, err_wrap(err_copy(refused), "rename from " SLICE_FMT, SLICE_ARG(f->r->name)));
         return false;
     }
     if (f->occupant && f->occupant->last_uid > 0) {
@@ -149,6 +149,9 @@ static void plan_mailboxes(struct unit *u)
 {
     struct slice partition = slice_str(u->engine->o.partition);
     struct folder_matches f = diff_folders(&u->arena, u->entries.e, u->entries.n, &u->replica.mailboxes, partition);
+    unit_plan_folders(u, &f);
+    if (unit_wants_folders(u))
+        return; /* names first; then everything is asked and planned anew */
     u->nwork = u->entries.n;
     u->work = arena_array(&u->arena, u->nwork, sizeof *u->work);
     for (size_t i = 0; i < u->nwork; i++) {
@@ -162,15 +165,12 @@ static void plan_mailboxes(struct unit *u)
         if (placed(w))
             plan_mailbox(w);
     }
-    if (u->item->kind == ITEM_USER)
-        for (size_t i = 0; i < f.nextra; i++)
-            engine_skip(u->engine, "mailbox " SLICE_FMT " exists on the replica only: deletions are not replicated "
-                        "by this version", SLICE_ARG(f.extra[i]->name));
 }
 
 void unit_plan(struct unit *u)
 {
     struct err *err = NULL;
+    u->planned = true;
     if (u->item->kind == ITEM_USER)
         err = user_entries(u);
     else if (u->item->kind == ITEM_MAILBOXES)
@@ -184,6 +184,6 @@ void unit_plan(struct unit *u)
         return;
     }
     plan_mailboxes(u);
-    if (u->item->kind == ITEM_USER)
+    if (u->item->kind == ITEM_USER && !unit_wants_folders(u))
         u->engine->counters.users++;
 }

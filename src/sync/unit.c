@@ -115,8 +115,17 @@ void window_unlock(struct engine *e)
     arena_reset(&e->locks_arena);
 }
 
+static void free_refusal(void *ctx, struct slice uniqueid, void *err)
+{
+    (void)ctx;
+    (void)uniqueid;
+    err_free(err);
+}
+
 void unit_free(struct unit *u)
 {
+    map_each(&u->refused, free_refusal, NULL);
+    map_free(&u->refused);
     for (size_t i = 0; i < u->nwork; i++)
         err_free(u->work[i].err);
     err_free(u->err);

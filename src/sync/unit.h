@@ -46,12 +46,20 @@ struct unit {
     const struct engine_item *item;
     struct arena arena;
     struct replica_state replica;
+    bool announced; /* its progress line is out */
     bool asked;   /* the replica's state is complete */
+    bool planned; /* what that state asks for is known */
     bool absent;  /* the user has no INBOX here: nothing to do */
     struct mbentry_list entries;
     struct work *work;
     size_t nwork;
     struct subscription_list subscriptions;
+    /* Folders that the replica has to delete or rename before anything else is planned: */
+    const struct replica_mailbox **doomed;
+    size_t ndoomed;
+    struct rename_op *renames;
+    size_t nrenames;
+    struct map refused; /* uniqueid -> struct err: a rename that the replica did not take */
     int attempt;        /* 0: in a window with others; above: alone */
     struct err *err;    /* the first one that concerns the unit or one of its mailboxes */
     bool retry;         /* what failed may succeed with fresh states */
@@ -98,6 +106,13 @@ struct err *unit_ask(struct unit *u);
 
 /* plan.c: reads the master's side and decides; no network. */
 void unit_plan(struct unit *u);
+
+/* folders.c: deletions and renames. */
+bool unit_wants_folders(const struct unit *u);
+void unit_plan_folders(struct unit *u, const struct folder_matches *f);
+struct err *unit_send_folders(struct unit *u);
+/* Forgets what was asked and planned, to ask again. */
+void unit_replan(struct unit *u);
 
 /* upload.c, apply.c: one round of a window; each is one burst and one wait. */
 struct err *window_reserve(struct engine *e, struct unit *units, size_t n);

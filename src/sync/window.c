@@ -10,7 +10,7 @@
 #include "sync/unit.h"
 
 /* Snapshots of a window hold at most about this many records, a single mailbox aside. */
-enum { WINDOW_RECORDS = 200000 };
+enum { WINDOW_RECORDS = 200000, FOLDER_PASSES = 4 };
 
 static void lock_all(struct unit *units, size_t n)
 {
@@ -106,12 +106,48 @@ static struct err *run_rounds(struct engine *e, struct unit *units, size_t n)
     return NULL;
 }
 
+static bool wants_folders(const struct unit *units, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        if (going(&units[k]) && unit_wants_folders(&units[k]))
+            return true;
+    return false;
+}
+
+/* Renames and deletions of all units in one burst, then their states anew. What the replica
+ * refuses is not tried again, so two passes are the rule and a third settles what a mover
+ * between names and partitions needs. */
+static struct err *settle_folders(struct engine *e, struct unit *units, size_t n)
+{
+    for (int pass = 0; pass < FOLDER_PASSES && wants_folders(units, n); pass++) {
+        for (size_t k = 0; k < n; k++)
+            if (going(&units[k]) && unit_wants_folders(&units[k]))
+                TRY(unit_send_folders(&units[k]));
+        TRY(session_drain(e->session));
+        for (size_t k = 0; k < n; k++) {
+            if (!going(&units[k]) || !unit_wants_folders(&units[k]))
+                continue;
+            unit_replan(&units[k]);
+            TRY(unit_ask(&units[k]));
+        }
+        TRY(session_drain(e->session));
+        for (size_t k = 0; k < n; k++)
+            if (going(&units[k]) && units[k].asked && !units[k].planned)
+                unit_plan(&units[k]);
+    }
+    for (size_t k = 0; k < n; k++)
+        if (going(&units[k]) && unit_wants_folders(&units[k]))
+            unit_fail(&units[k], err_new(ERR_CHANGED, "folders keep being renamed"));
+    return NULL;
+}
+
 static struct err *run_phases(struct engine *e, struct unit *units, size_t n)
 {
     TRY(ask_all(e, units, n));
     plan_all(e, units, n);
     if (engine_stopping(e))
         return err_new(ERR_INTERRUPTED, "interrupted");
+    TRY(settle_folders(e, units, n));
     TRY(run_rounds(e, units, n));
     for (size_t k = 0; k < n; k++)
         if (!units[k].absent && !units[k].postponed && units[k].asked)

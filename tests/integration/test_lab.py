@@ -49,6 +49,7 @@ def test_a_cloned_pair_is_equal_and_filled(filled_pair):
 def test_the_same_seed_fills_the_same(pair):
     ids = fill(pair.master, users=2, mailboxes=3, messages=4, seed=9)
     assert fill(pair.replica, users=2, mailboxes=3, messages=4, seed=9) == ids
+
     def content(server):
         found = dump(server)
         return {name: [(r["GUID"], r["FLAGS"], r["INTERNALDATE"]) for r in records.values()]
@@ -152,7 +153,7 @@ def test_a_record_that_one_side_lacks_is_told_but_for_an_expunged_one(equal_dump
     name, uid = _message(b)
     record = b.records[name].pop(uid)
     assert compare(a, b) == [f"mailbox {name} uid {uid}: only on master"]
-    assert compare(b, a) == [f"mailbox {name} uid {uid}: only on master".replace("master", a.name)]
+    assert compare(b, a) == [f"mailbox {name} uid {uid}: only on master"]
     b = deepcopy(equal_dumps[1])
     b.records[name][9999] = {**record, "UID": "9999", "FLAGS": ["\\Expunged"]}
     assert compare(a, b) == []
@@ -345,6 +346,28 @@ def test_faults_at_a_command(pair):
         assert subscribe("user.fred.e").status == "OK"
 
 
+def test_rules_that_come_and_go_in_mid_command_lose_no_byte(pair):
+    with Proxy(pair.replica) as proxy, pair.replica.csync(proxy) as session:
+        def slowly(*pieces):
+            for piece in pieces:
+                session.wire.write(piece)
+                time.sleep(0.02)
+                proxy.on("NOOP", CUT) if not proxy.has_rules() else proxy.heal()
+            return session.answer(ok=False)
+        assert slowly(b"APPLY SUB %(USERID fred MBOX", b"NAME {3+}\r\na", b".b", b")\r\n").status == "OK"
+        assert slowly(b"GET ME", b"TA fred", b"\r\n").items == [("LSUB", ["a.b"])]
+
+
+def test_a_cut_lets_earlier_commands_of_a_burst_be_answered(pair):
+    with Proxy(pair.replica, cut_command=("GET QUOTA", 1), delay_ms=5) as proxy:
+        with pair.replica.csync(proxy) as session:
+            session.wire.write(b"NOOP\r\nGET META fred\r\nGET QUOTA user.fred\r\nNOOP\r\n")
+            assert [session.answer().status for _ in range(2)] == ["OK", "OK"]
+            with pytest.raises((EOFError, ConnectionError)):
+                session.answer()
+        assert [name for name, _ in proxy.commands][1:] == ["NOOP", "GET META", "GET QUOTA"]
+
+
 def test_faults_in_the_bytes(filled_pair):
     replica = filled_pair.replica
     with Proxy(replica, cut_after=2000) as proxy:
@@ -380,8 +403,7 @@ def test_what_servers_of_all_versions_write_is_read():
         {"A": "x\ry", "B": "()", "C": 'q"q'}, None, ["NIL", None]]
     for wrong in (b"(a", b"%(A)", b")", b"{9}\r\nabc", b"%{default xyz 3}\r\nabc"):
         with pytest.raises(ValueError):
-            while_parsing = dlist.parse(wrong)
-            assert while_parsing is None
+            dlist.parse(wrong)
 
 
 def test_odd_mailbox_names_come_through(pair):

@@ -256,18 +256,6 @@ def test_49_the_syslog_ident_has_the_prefix(users):
     assert {x.ident for x in run.log_lines("USER a")} == {"P/sync_client"}
 
 
-def test_mailboxes_that_this_version_leaves_alone_are_told_and_counted(users):
-    ours(users.master, "-A")
-    with users.master.imap("a") as a:
-        a.create("INBOX/Old")
-    ours(users.master, "-A")
-    with users.master.imap("a") as a:
-        a.rename("INBOX/Old", "INBOX/New")
-    run = ours(users.master, "-A", "-v")
-    assert run.log_lines(r"SYNCNOTICE: skipped: mailbox user\.a\.New is user\.a\.Old")
-    assert run.log_lines(r"sync_client done: .*skipped=<1>")
-
-
 def test_a_mailbox_changed_on_the_replica_is_a_clear_error_and_nothing_is_lost(users):
     with users.master.imap("a") as a:
         a.append("INBOX", b"Subject: 1\r\n\r\none\r\n")

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from . import dlist
+from .imap import PASSWORD
 from .wire import Connection
 
 _OPEN = re.compile(rb'\{(\d+)\+?\}\r?\n\Z|%\{\S+ [0-9a-fA-F]{40} (\d+)\}\r?\n\Z')
@@ -30,7 +31,7 @@ class Answer:
 
 
 class Csync:
-    def __init__(self, address, port=None, user="repl", password="secret", timeout=60):
+    def __init__(self, address, port=None, user="repl", password=PASSWORD, timeout=60):
         self.wire = Connection(address, port, timeout)
         self.greeting = self._greeting()
         if any(line.startswith("SASL") for line in self.greeting):

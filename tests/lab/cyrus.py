@@ -18,14 +18,13 @@ from types import SimpleNamespace
 
 from . import syslog
 from .csync import Csync
-from .imap import Imap
+from .imap import PASSWORD, Imap
 from .lmtp import Lmtp
 from .managesieve import ManageSieve
 from .workplace import place
 
 ADMIN = "cyrus"
 REPL = "repl"
-PASSWORD = "secret"
 PORTS = {"imap": 10143, "lmtp": 10024, "sync": 12005, "sieve": 14190}
 
 
@@ -79,6 +78,7 @@ class Cyrus:
 
     services: names out of imap, lmtp, sync, sieve, syncunix (sync_server on a socket).
     store: a folder made by copy_store() that the new server's store is copied from.
+    events: lines for EVENTS of cyrus.conf, where @C stands for the option -C of this server.
     """
 
     def __init__(self, name="master", conf=None, services=("imap", "lmtp", "sync", "sieve"),

@@ -45,7 +45,6 @@ class Template:
 
     def __init__(self, pair):
         """Takes copies of a pair; its servers are stopped and removed."""
-        self.conf = {name: server.conf for name, server in zip(("master", "replica"), pair.servers)}
         for server in pair.servers:
             server.stop()
         folder = pair.master.place.new_folder("template")

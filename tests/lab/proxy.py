@@ -17,7 +17,7 @@ from collections import Counter
 
 _BODY = re.compile(rb"(?:\{(\d+)\+?\}|%\{\S+ [0-9a-fA-F]{40} (\d+)\})\r?\n\Z")
 
-CUT = object()   # closes the connection; the command is not passed on
+CUT = object()   # ends the connection; the command is not passed on, earlier ones are answered
 LOSE = object()  # passes the command on and closes instead of passing its answer back
 
 
@@ -73,11 +73,12 @@ def commands_in(data):
 
 
 class _Pipe(threading.Thread):
-    """One direction's writer: sends what is put into it after the delay; None closes."""
+    """One direction's writer: sends what is put into it after the delay; None shuts the target
+    down, for writing or for both."""
 
-    def __init__(self, target, delay, sent):
+    def __init__(self, target, delay, sent, how):
         super().__init__(daemon=True)
-        self.target, self.delay, self.sent = target, delay, sent
+        self.target, self.delay, self.sent, self.how = target, delay, sent, how
         self.queue = queue.Queue(maxsize=1000)
         self.start()
 
@@ -91,8 +92,7 @@ class _Pipe(threading.Thread):
             if wait > 0:
                 time.sleep(wait)
             if data is None:
-                _shut(self.target)
-                return
+                return _shut(self.target, self.how)
             if note:
                 self.sent(note)
             try:
@@ -101,9 +101,9 @@ class _Pipe(threading.Thread):
                 pass
 
 
-def _shut(sock):
+def _shut(sock, how=socket.SHUT_RDWR):
     try:
-        sock.shutdown(socket.SHUT_RDWR)
+        sock.shutdown(how)
     except OSError:
         pass
 
@@ -119,8 +119,8 @@ class _Session:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.asked = self.answered = 0
         self.actions = {}  # number of a command -> LOSE or the answer to give
-        self.to_server = _Pipe(self.server, proxy.delay, None)
-        self.to_client = _Pipe(self.client, proxy.delay, self._answers_passed)
+        self.to_server = _Pipe(self.server, proxy.delay, None, socket.SHUT_WR)
+        self.to_client = _Pipe(self.client, proxy.delay, self._answers_passed, socket.SHUT_RDWR)
         self.threads = [self.to_server, self.to_client]
         for work, pipe in ((self._from_client, self.to_server), (self._from_server, self.to_client)):
             self.threads.append(threading.Thread(target=self._read_all, args=(work, pipe), daemon=True))
@@ -155,23 +155,27 @@ class _Session:
             return b""
 
     def _from_client(self):
-        scanner = Scanner()
+        scanner, passed = Scanner(), 0  # of the line under way, so many bytes are passed on
         while data := self._read(self.client):
-            whole_lines = self.proxy.has_rules()
-            if not whole_lines:
-                self.to_server.put(data)
+            out = []
             for whole, text in scanner.feed(data):
                 name = command_name(text)
                 action = name and self.proxy.note_command(self, name, text)
                 if action is CUT:
-                    return self.cut()
+                    # The server ends when it has answered what came before.
+                    return self.to_server.put(b"".join(out))
                 if name:
                     self.asked += 1
                 if action is not None:
                     self.actions[self.asked] = action
-                if whole_lines:
-                    # A command answered here is replaced, so that answers stay in order.
-                    self.to_server.put(b"NOOP\r\n" if isinstance(action, bytes) else whole)
+                # A command answered here is replaced, so that answers stay in order.
+                replaced = isinstance(action, bytes) and passed == 0
+                out.append(b"NOOP\r\n" if replaced else whole[passed:])
+                passed = 0
+            if not self.proxy.has_rules():
+                out.append(bytes(scanner.data[passed:]))
+                passed = len(scanner.data)
+            self.to_server.put(b"".join(out))
 
     def _from_server(self):
         scanner, number, greeted = Scanner(), 0, False

@@ -171,15 +171,17 @@ static void an_unclean_twoskip_gives_the_last_committed_state(void **state)
         struct twoskip t;
         build_sample(&t);
         size_t committed = buf_len(&t.file);
-        uint64_t count = t.count;
+        uint64_t old_count = t.count;
         char *before = malloc(committed);
         memcpy(before, t.file.data, committed);
         operate(&t, op);
-        t.count = count;
+        uint64_t new_count = t.count;
         for (size_t cut = committed; cut <= buf_len(&t.file); cut += 8) {
+            t.count = new_count; /* Cyrus can leave a count that was not committed */
             ts_header(&t, committed, 1); /* pointers overwritten */
             assert_contents(scratch_write("t.db", t.file.data, cut), DB_TEXT_REFUSED, 0, "", SAMPLE);
             assert_contents(scratch_path("t.db"), DB_TEXT_REFUSED, DB_ON_DISK, "", SAMPLE);
+            t.count = old_count;
             ts_header(&t, committed, 0); /* longer than it says, but not marked */
             assert_contents(scratch_write("t.db", t.file.data, cut), DB_TEXT_REFUSED, 0, "", SAMPLE);
         }

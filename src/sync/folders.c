@@ -1,0 +1,151 @@
+/*
+ * Folders of a unit that lie under another name on the replica, or that the master has
+ * deleted (spec/algorithm.md §2.2, §2.3). They are settled before contents: UNMAILBOX for
+ * what a tombstone of the same uniqueid proves deleted, then the renames in an order in
+ * which every target is free, all in one burst; then the replica is asked again.
+ *
+ * Absence is never taken for deletion: what exists on the replica only and has no
+ * tombstone here stays, with a notice.
+ */
+#include "sync/unit.h"
+
+#include "fansync/log.h"
+
+bool unit_wants_folders(const struct unit *u)
+{
+    return u->ndoomed || u->nrenames;
+}
+
+/* ---- planning ---- */
+
+static bool has_tombstone(struct unit *u, const struct replica_mailbox *r)
+{
+    struct mbentry e;
+    bool found;
+    struct err *err = store_lookup(u->engine->o.store, &u->arena, r->name, &e, &found);
+    if (err) {
+        unit_fail(u, err);
+        return false;
+    }
+    return found && (e.flags & MB_DELETED) && slice_eq(e.uniqueid, r->uniqueid);
+}
+
+/* Copies that outlive the master's in the deleted tree, and names without a mailbox, are
+ * nothing to tell an operator of. */
+static bool is_ordinary(const struct unit *u, const struct replica_mailbox *r)
+{
+    struct arena a = ARENA_INIT;
+    struct mbname m = names_from_internal(&a, store_names(u->engine->o.store), r->name);
+    bool deleted = m.deleted_time != 0;
+    arena_free(&a);
+    return !deleted && !(r->type.n && memchr(r->type.p, 'i', r->type.n));
+}
+
+static void plan_deletions(struct unit *u, const struct folder_matches *f)
+{
+    u->doomed = arena_array(&u->arena, f->nextra, sizeof(struct replica_mailbox *));
+    for (size_t i = 0; i < f->nextra; i++) {
+        const struct replica_mailbox *r = f->extra[i];
+        const struct err *refused = map_get(&u->refused, r->uniqueid);
+        if (refused)
+            unit_fail(u, err_wrap(err_copy(refused), "deletion of " SLICE_FMT, SLICE_ARG(r->name)));
+        else if (has_tombstone(u, r))
+            u->doomed[u->ndoomed++] = r;
+        else if (is_ordinary(u, r))
+            log_msg(LOG_NOTICE, "SYNCNOTICE: no tombstone for deleted mailbox " SLICE_FMT " (" SLICE_FMT ")",
+                    SLICE_ARG(r->name), SLICE_ARG(r->uniqueid));
+    }
+}
+
+static void plan_renames(struct unit *u, const struct folder_matches *f)
+{
+    struct slice target = slice_str(u->engine->o.partition);
+    struct rename_op *ops = arena_array(&u->arena, f->n, sizeof *ops);
+    size_t n = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        const struct mbentry *e = &u->entries.e[i];
+        const struct folder_match *m = &f->match[i];
+        if ((m->renamed || m->moved) && !map_get(&u->refused, e->uniqueid))
+            ops[n++] = (struct rename_op){
+                m->r->name, e->name, target.n ? target : e->partition, e->uidvalidity, e->uniqueid,
+            };
+    }
+    if (n)
+        u->renames = diff_order_renames(&u->arena, ops, n, &u->nrenames);
+}
+
+void unit_plan_folders(struct unit *u, const struct folder_matches *f)
+{
+    if (u->item->kind == ITEM_USER) /* a list of names may hold half of a rename */
+        plan_deletions(u, f);
+    plan_renames(u, f);
+}
+
+/* ---- sending ---- */
+
+struct folder_change {
+    struct unit *unit;
+    struct slice uniqueid;
+};
+
+static void changed(void *ctx, const struct answer *a)
+{
+    struct folder_change *c = ctx;
+    if (!a->err || a->err->kind == ERR_NONEXISTENT)
+        return; /* the next question shows what is left to do */
+    if (a->unknown)
+        unit_fail(c->unit, err_copy(a->err));
+    else if (!map_get(&c->unit->refused, c->uniqueid))
+        map_put(&c->unit->refused, c->uniqueid, err_copy(a->err));
+}
+
+static struct folder_change *change_of(struct unit *u, struct slice uniqueid)
+{
+    struct folder_change *c = arena_alloc(&u->arena, sizeof *c);
+    *c = (struct folder_change){ u, uniqueid };
+    return c;
+}
+
+static struct err *send_deletion(struct unit *u, const struct replica_mailbox *r)
+{
+    struct engine *e = u->engine;
+    const char *verb = e->o.local_only ? "APPLY LOCAL_UNMAILBOX" : "APPLY UNMAILBOX";
+    log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(r->name));
+    struct buf *b = session_begin(e->session, verb, NULL, NULL, changed, change_of(u, r->uniqueid));
+    dlist_write_str(b, r->name);
+    return session_end(e->session);
+}
+
+static struct err *send_rename(struct unit *u, const struct rename_op *op)
+{
+    struct engine *e = u->engine;
+    const char *verb = e->o.local_only ? "APPLY LOCAL_RENAME" : "APPLY RENAME";
+    log_progress("%s " SLICE_FMT " -> " SLICE_FMT " (" SLICE_FMT ")", verb + 6, SLICE_ARG(op->from),
+                 SLICE_ARG(op->to), SLICE_ARG(op->partition));
+    struct buf *b = session_begin(e->session, verb, NULL, NULL, changed, change_of(u, op->uniqueid));
+    buf_adds(b, "%(");
+    dlist_put_str(b, "OLDMBOXNAME", op->from);
+    dlist_put_str(b, "NEWMBOXNAME", op->to);
+    dlist_put_str(b, "PARTITION", op->partition);
+    dlist_put_u64(b, "UIDVALIDITY", op->uidvalidity);
+    buf_addc(b, ')');
+    return session_end(e->session);
+}
+
+struct err *unit_send_folders(struct unit *u)
+{
+    for (size_t i = 0; i < u->ndoomed; i++)
+        TRY(send_deletion(u, u->doomed[i]));
+    for (size_t i = 0; i < u->nrenames; i++)
+        TRY(send_rename(u, &u->renames[i]));
+    return NULL;
+}
+
+void unit_replan(struct unit *u)
+{
+    u->replica = (struct replica_state){ 0 };
+    u->entries = (struct mbentry_list){ NULL, 0, 0 };
+    u->work = NULL;
+    u->nwork = u->ndoomed = u->nrenames = 0;
+    u->asked = u->planned = false;
+}
