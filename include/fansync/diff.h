@@ -99,6 +99,38 @@ struct record_part diff_part(const struct mailbox_header *m, const struct record
 bool diff_record_in_part(const struct records *rec, size_t i, struct record_bounds replica,
                          const struct record_part *part, uint64_t *modseq);
 
+/* ---- full comparison (§7.2) ---- */
+
+/* What has to become of a record that the two sides do not agree on. The names in brackets
+ * are the rows of the decision table. */
+enum compare_row {
+    ROW_NOTHING,      /* [S1 S5 R1 M1 M3] agree, or an ordinary update settles it */
+    ROW_TAKE_FLAGS,   /* [S6] live on both, the replica's is newer */
+    ROW_TOUCH,        /* [S7 M4] the master's has to be sent, but its modseq is too low for that */
+    ROW_EXPUNGE_AGAIN, /* [S8] expunged on the master, with a modseq too low to be sent */
+    ROW_EXPUNGE_HERE, /* [S9] expunged on the replica */
+    ROW_RENUMBER,     /* [S2 S4 M2] the master's message needs a new uid */
+    ROW_APPEND_HERE,  /* [R2] a message of the replica above the master's last uid */
+    ROW_STALE,        /* [R3] of the replica only: the master expunged it and has forgotten */
+    ROW_COPYBACK,     /* [R4 S3] a message of the replica only, below the master's last uid */
+};
+
+const char *compare_row_text(enum compare_row row);
+
+struct compare_difference {
+    enum compare_row row;
+    uint32_t uid;
+};
+
+struct compare_result {
+    struct compare_difference *d; /* in walk order; ROW_NOTHING left out */
+    size_t n, cap;
+};
+
+/* Walks both lists; all of the master's records, expunged ones included. The result lives in a. */
+struct compare_result diff_compare(struct arena *a, const struct mailbox_header *m, const struct records *rec,
+                                   const struct replica_mailbox *r, const struct replica_records *rrec);
+
 /* ---- the rest of a user (§8.2 - §8.4) ---- */
 
 /* Names in a but not in b, in a's order; the result lives in arena. */

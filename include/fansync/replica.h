@@ -47,6 +47,20 @@ struct replica_quota_list {
     size_t cap;
 };
 
+/* The records of one mailbox (GET FULLMAILBOX) in one array, ascending by uid: what is
+ * needed to compare them, a few dozen bytes each. */
+struct replica_records {
+    size_t n, cap;
+    struct replica_record {
+        uint32_t uid;
+        bool expunged;
+        uint32_t crc_basic, crc_annot; /* of the record alone (sync_crc.h) */
+        uint64_t modseq;
+        int64_t last_updated;
+        struct guid guid;
+    } *r;
+};
+
 /* Everything a GET USER, GET META or GET MAILBOXES brought. */
 struct replica_state {
     struct replica_mailbox_list mailboxes;

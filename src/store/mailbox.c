@@ -12,10 +12,10 @@
 
 #include "fansync/log.h"
 #include "fansync/mem.h"
+#include "fansync/sync_crc.h"
 #include "store/annot.h"
 #include "store/header_file.h"
 #include "store/index_format.h"
-#include "store/sync_crc.h"
 #include "store/lock.h"
 #include "store/store_internal.h"
 

@@ -16,23 +16,21 @@ static void next_part(struct work *w)
     w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
 }
 
-/* The error that a refused MAILBOX means, after telling the operator. */
-static struct err *refusal(const struct work *w, const struct answer *a)
+/*
+ * A mailbox that does not come into step is tried a second time with sums computed afresh, and
+ * then its records are compared (spec/algorithm.md §6.1).
+ */
+static void say_mismatch(struct work *w)
 {
+    struct unit *u = w->unit;
     struct slice name = w->entry->name;
-    if (a->err->kind == ERR_CHECKSUM && w->unit->attempt == 0) {
+    if (u->attempt == 0) {
         log_msg(LOG_NOTICE, "SYNC_NOTICE: CRC failure on sync " SLICE_FMT ", recalculating counts and trying again",
                 SLICE_ARG(name));
-        return err_copy(a->err);
+        return;
     }
-    if (a->err->kind == ERR_CHECKSUM) {
-        log_msg(LOG_ERR, "SYNCERROR: both sides of a mailbox have changed: mailbox=<" SLICE_FMT ">", SLICE_ARG(name));
-        return err_new(ERR_CONFLICT, "the replica's records differ where an update cannot mend them: needs a full "
-                       "comparison, which this version does not make");
-    }
-    if (!a->unknown)
-        log_msg(LOG_ERR, "do_folders(): update failed: " SLICE_FMT " '%s'", SLICE_ARG(name), a->err->msg);
-    return err_copy(a->err);
+    log_msg(LOG_ERR, "CRC failure on sync for " SLICE_FMT ", trying full update", SLICE_ARG(name));
+    map_put(&u->mismatch, arena_dup(&u->keep, name), u);
 }
 
 static void applied(void *ctx, const struct answer *a)
@@ -45,7 +43,11 @@ static void applied(void *ctx, const struct answer *a)
             next_part(w);
         return;
     }
-    work_fail(w, refusal(w, a));
+    if (a->err->kind == ERR_CHECKSUM)
+        say_mismatch(w);
+    else if (!a->unknown)
+        log_msg(LOG_ERR, "do_folders(): update failed: " SLICE_FMT " '%s'", SLICE_ARG(w->entry->name), a->err->msg);
+    work_fail(w, err_copy(a->err));
 }
 
 static struct err *send_mailbox(struct work *w)

@@ -224,6 +224,7 @@ static void end_unit(struct unit *u)
 {
     unit_free(u);
     map_free(&u->poison);
+    map_free(&u->mismatch);
     arena_free(&u->keep);
 }
 

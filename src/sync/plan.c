@@ -68,18 +68,6 @@ static struct err *load_records(struct work *w, struct mailbox *mb)
     return NULL;
 }
 
-static struct err *needs_comparison(const struct work *w, enum mailbox_verdict v, const char *what)
-{
-    if (v == MAILBOX_FORGOTTEN)
-        return err_new(ERR_CONFLICT, "the master has forgotten expunged messages that the replica may still "
-                       "hold (%s): needs a full comparison, which this version does not make", what);
-    return err_new(ERR_CONFLICT, "the replica's %s is higher than the master's (replica LAST_UID %u "
-                   "HIGHESTMODSEQ %llu, master LAST_UID %u HIGHESTMODSEQ %llu): needs a full comparison, "
-                   "which this version does not make", what, w->r->last_uid,
-                   (unsigned long long)w->r->highestmodseq, w->m->last_uid,
-                   (unsigned long long)w->m->highestmodseq);
-}
-
 static struct err *decide(struct work *w, struct mailbox *mb)
 {
     struct unit *u = w->unit;
@@ -87,10 +75,15 @@ static struct err *decide(struct work *w, struct mailbox *mb)
     w->m = mailbox_header(mb);
     w->type = mbentry_wire_type(&u->arena, &w->m->entry);
     enum mailbox_verdict v = diff_mailbox(w->m, w->type, w->r, u->engine->o.reverseacls, &what);
-    if (v == MAILBOX_UNCHANGED)
+    bool mismatch = map_get(&u->mismatch, w->entry->name) != NULL;
+    if (v == MAILBOX_UNCHANGED && !mismatch)
         return NULL;
-    if (v != MAILBOX_UPDATE)
-        return needs_comparison(w, v, what);
+    if (w->r && (v != MAILBOX_UPDATE || mismatch)) {
+        log_msg(LOG_NOTICE, "SYNCNOTICE: comparing all records: mailbox=<" SLICE_FMT "> because=<%s>",
+                SLICE_ARG(w->entry->name), mismatch ? "CRC" : what);
+        w->state = WORK_COMPARE;
+        return NULL;
+    }
     TRY(load_records(w, mb));
     w->part = diff_part(w->m, &w->rec, w->have, u->engine->o.batchsize);
     w->guard = w->r && u->attempt == 0 && w->r->highestmodseq != 0 && w->have.since_uid > 0;

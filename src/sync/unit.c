@@ -131,7 +131,7 @@ void unit_free(struct unit *u)
     err_free(u->err);
     arena_free(&u->arena);
     struct unit fresh = {
-        .engine = u->engine, .item = u->item, .attempt = u->attempt, .poison = u->poison, .keep = u->keep,
+        .engine = u->engine, .item = u->item, .attempt = u->attempt, .poison = u->poison, .mismatch = u->mismatch, .keep = u->keep,
     };
     *u = fresh;
 }

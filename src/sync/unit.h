@@ -5,6 +5,7 @@
  *
  * States of a work:
  *   WORK_SAME    the replica has it already; nothing is sent
+ *   WORK_COMPARE the summaries do not tell what to do: the records have to be compared
  *   WORK_SEND    has something to send in this round (a part, or all)
  *   WORK_DONE    the replica has confirmed the last part
  *   WORK_FAILED  err says why; the unit's other mailboxes go on
@@ -19,7 +20,7 @@
 #include "fansync/engine.h"
 #include "fansync/map.h"
 
-enum work_state { WORK_SAME, WORK_SEND, WORK_DONE, WORK_FAILED };
+enum work_state { WORK_SAME, WORK_COMPARE, WORK_SEND, WORK_DONE, WORK_FAILED };
 
 struct unit;
 
@@ -35,6 +36,7 @@ struct work {
     const struct replica_mailbox *r;
     struct record_bounds have; /* grows with every confirmed part */
     struct record_part part;
+    struct replica_records replica_records; /* of a full comparison */
     bool guard; /* the replica's state is known well enough to send SINCE_* */
     uint32_t sync_crc, sync_crc_annot;
     bool shell_sent; /* failed, but made empty for the sake of the user's others */
@@ -66,7 +68,8 @@ struct unit {
     bool postponed;     /* left the window untouched: the window was full */
     /* Kept from one try to the next: */
     struct map poison;  /* names of mailboxes whose MAILBOX ended the replica's process */
-    struct arena keep;  /* their bytes */
+    struct map mismatch; /* names of mailboxes that an update did not bring into step */
+    struct arena keep;   /* their bytes */
 };
 
 struct engine {
@@ -113,6 +116,9 @@ void unit_plan_folders(struct unit *u, const struct folder_matches *f);
 struct err *unit_send_folders(struct unit *u);
 /* Forgets what was asked and planned, to ask again. */
 void unit_replan(struct unit *u);
+
+/* compare.c: full comparisons; what can be settled becomes WORK_SEND. */
+struct err *window_compare(struct engine *e, struct unit *units, size_t n);
 
 /* upload.c, apply.c: one round of a window; each is one burst and one wait. */
 struct err *window_reserve(struct engine *e, struct unit *units, size_t n);

@@ -1,12 +1,12 @@
-/* Computing sync CRCs (store/sync_crc.h). */
-#include "store/sync_crc.h"
+/* Computing sync CRCs (fansync/sync_crc.h). */
+#include "fansync/sync_crc.h"
 
 #include <ctype.h>
 #include <stdio.h>
 
 #include "fansync/guid.h"
 
-static uint32_t flag_crc(struct slice name)
+uint32_t sync_crc_flag(struct slice name)
 {
     char lower[512];
     uint32_t crc = 0;
@@ -29,24 +29,24 @@ static uint32_t flags_crc(const struct mailbox_header *h, const struct records *
     uint32_t crc = 0;
     for (size_t k = 0; k < sizeof system_flags / sizeof *system_flags; k++)
         if (rec->flags[i] & system_flags[k].bit)
-            crc ^= flag_crc(slice_str(system_flags[k].name));
+            crc ^= sync_crc_flag(slice_str(system_flags[k].name));
     for (size_t k = 0; k < h->nuserflags; k++)
         if (h->userflags[k].n && rec->userflags[i][k / 32] & (1u << (k % 32)))
-            crc ^= flag_crc(h->userflags[k]);
+            crc ^= sync_crc_flag(h->userflags[k]);
     return crc;
 }
 
-static uint32_t basic_crc(const struct mailbox_header *h, const struct records *rec, size_t i)
+uint32_t sync_crc_basic(uint32_t uid, uint64_t modseq, int64_t last_updated, uint32_t flagcrc, int64_t internaldate,
+                        const struct guid *guid)
 {
     char text[200], hex[GUID_HEX + 1];
-    guid_format(&rec->guid[i], hex);
-    int n = snprintf(text, sizeof text, "%u %llu %lld (%u) %lld %s", rec->uid[i],
-                     (unsigned long long)rec->modseq[i], (long long)rec->last_updated[i], flags_crc(h, rec, i),
-                     (long long)rec->internaldate[i], hex);
+    guid_format(guid, hex);
+    int n = snprintf(text, sizeof text, "%u %llu %lld (%u) %lld %s", uid, (unsigned long long)modseq,
+                     (long long)last_updated, flagcrc, (long long)internaldate, hex);
     return crc32_add(0, text, (size_t)n);
 }
 
-static uint32_t annotation_crc(uint32_t uid, struct slice entry, struct slice userid, struct slice value)
+uint32_t sync_crc_annotation(uint32_t uid, struct slice entry, struct slice userid, struct slice value)
 {
     char start[16];
     int n = snprintf(start, sizeof start, "%u ", uid);
@@ -63,7 +63,7 @@ static uint32_t virtual_crc(uint32_t uid, const char *name, const char *fmt, uns
     char entry[64], value[32];
     int ne = snprintf(entry, sizeof entry, "/vendor/cmu/cyrus-imapd/%s", name);
     int nv = snprintf(value, sizeof value, fmt, v);
-    return annotation_crc(uid, slice_of(entry, (size_t)ne), slice_of("", 0), slice_of(value, (size_t)nv));
+    return sync_crc_annotation(uid, slice_of(entry, (size_t)ne), slice_of("", 0), slice_of(value, (size_t)nv));
 }
 
 static uint32_t annotations_crc(const struct mailbox_header *h, const struct records *rec, size_t i)
@@ -71,7 +71,7 @@ static uint32_t annotations_crc(const struct mailbox_header *h, const struct rec
     uint32_t uid = rec->uid[i], crc = 0;
     for (size_t k = 0; rec->annotations && k < rec->annotations[i].n; k++) {
         const struct annotation *a = &rec->annotations[i].a[k];
-        crc ^= annotation_crc(uid, a->entry, a->userid, a->value);
+        crc ^= sync_crc_annotation(uid, a->entry, a->userid, a->value);
     }
     if (rec->cid[i])
         crc ^= virtual_crc(uid, "thrid", h->minor >= 20 ? "%016llx" : "%llx", rec->cid[i]);
@@ -82,16 +82,24 @@ static uint32_t annotations_crc(const struct mailbox_header *h, const struct rec
     return crc;
 }
 
+struct sync_crcs sync_crc_record(const struct mailbox_header *h, const struct records *rec, size_t i)
+{
+    uint32_t basic = sync_crc_basic(rec->uid[i], rec->modseq[i], rec->last_updated[i], flags_crc(h, rec, i),
+                                    rec->internaldate[i], &rec->guid[i]);
+    return (struct sync_crcs){ basic, annotations_crc(h, rec, i) };
+}
+
 struct sync_crcs sync_crc_compute(const struct mailbox_header *h, const struct records *rec)
 {
-    struct sync_crcs c = { 0, SYNC_CRC_ANNOT_START };
+    struct sync_crcs sum = { 0, SYNC_CRC_ANNOT_START };
     for (size_t i = 0; i < rec->n; i++) {
         if (rec->flags[i] & REC_EXPUNGED)
             continue;
-        c.basic ^= basic_crc(h, rec, i);
-        c.annot ^= annotations_crc(h, rec, i);
+        struct sync_crcs c = sync_crc_record(h, rec, i);
+        sum.basic ^= c.basic;
+        sum.annot ^= c.annot;
     }
     if (h->minor < 13)
-        c.annot = 0; /* has none */
-    return c;
+        sum.annot = 0; /* has none */
+    return sum;
 }

@@ -2,7 +2,7 @@
 #include "../test.h"
 
 #include "fansync/arena.h"
-#include "store/sync_crc.h"
+#include "fansync/sync_crc.h"
 
 static const int64_t T = 1795442847;
 
@@ -136,5 +136,5 @@ int main(void)
         cmocka_unit_test(annotations_count_with_user_and_value),
         cmocka_unit_test(thread_ids_are_unpadded_before_version_20),
     };
-    return cmocka_run_group_tests_name("store: sync crc", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("base: sync crc", tests, NULL, NULL);
 }

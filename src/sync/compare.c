@@ -1,0 +1,195 @@
+/*
+ * The full comparison of a mailbox (spec/algorithm.md §7): the replica's records are asked for,
+ * streamed into a compact array, and compared with all of the master's.
+ *
+ * Only what needs no change on the master is mended here: messages that the master expunged
+ * and has forgotten since are expunged on the replica, and an ordinary update follows. Everything
+ * else is a conflict: the mailbox stays as it is on both sides, and its error says which
+ * messages are concerned.
+ */
+#include "sync/unit.h"
+
+#include "fansync/log.h"
+#include "fansync/sync_crc.h"
+
+/* ---- asking ---- */
+
+/* thrid is written in 16 digits, and counted without leading zeros (spec/store.md §5.6). */
+static uint32_t wire_annotation_crc(uint32_t uid, struct slice entry, struct slice userid, struct slice value)
+{
+    if (userid.n == 0 && slice_eqs(entry, "/vendor/cmu/cyrus-imapd/thrid"))
+        while (value.n > 1 && value.p[0] == '0')
+            value = slice_of(value.p + 1, value.n - 1);
+    return sync_crc_annotation(uid, entry, userid, value);
+}
+
+static bool read_annotations(const struct dlist *item, struct replica_record *r)
+{
+    const struct dlist *list = dlist_get(item, "ANNOTATIONS");
+    for (const struct dlist *d = list ? list->first : NULL; d; d = d->next) {
+        struct slice entry, userid, value;
+        if (!dlist_str(d, "ENTRY", &entry) || !dlist_str(d, "USERID", &userid) || !dlist_str(d, "VALUE", &value))
+            return false;
+        if (value.n)
+            r->crc_annot ^= wire_annotation_crc(r->uid, entry, userid, value);
+    }
+    return true;
+}
+
+static uint32_t read_flags(const struct dlist *item, bool *expunged)
+{
+    const struct dlist *list = dlist_get(item, "FLAGS");
+    uint32_t crc = 0;
+    for (const struct dlist *d = list ? list->first : NULL; d; d = d->next) {
+        if (slice_caseeqs(d->str, "\\Expunged"))
+            *expunged = true;
+        else
+            crc ^= sync_crc_flag(d->str);
+    }
+    return crc;
+}
+
+/* One RECORD item; its tree is forgotten afterwards. */
+static struct err *take_record(void *ctx, const struct dlist *item)
+{
+    struct work *w = ctx;
+    struct replica_records *l = &w->replica_records;
+    int64_t internaldate;
+    l->r = arena_grow(&w->unit->arena, l->r, l->n, &l->cap, sizeof *l->r);
+    struct replica_record *r = &l->r[l->n];
+    *r = (struct replica_record){ 0 };
+    if (!dlist_u32(item, "UID", &r->uid) || !dlist_u64(item, "MODSEQ", &r->modseq) ||
+        !dlist_i64(item, "LAST_UPDATED", &r->last_updated) || !dlist_i64(item, "INTERNALDATE", &internaldate) ||
+        !dlist_guid(item, "GUID", &r->guid) || !read_annotations(item, r))
+        return err_new(ERR_PROTOCOL, "RECORD of " SLICE_FMT " with a missing or ill-typed key",
+                       SLICE_ARG(w->entry->name));
+    if (l->n && r->uid <= l->r[l->n - 1].uid)
+        return err_new(ERR_PROTOCOL, "RECORD of " SLICE_FMT ": uid %u after uid %u", SLICE_ARG(w->entry->name), r->uid,
+                       l->r[l->n - 1].uid);
+    uint32_t flags = read_flags(item, &r->expunged);
+    r->crc_basic = sync_crc_basic(r->uid, r->modseq, r->last_updated, flags, internaldate, &r->guid);
+    l->n++;
+    return NULL;
+}
+
+static void failed_if_refused(void *ctx, const struct answer *a)
+{
+    struct work *w = ctx;
+    if (a->err)
+        work_fail(w, err_copy(a->err));
+}
+
+static struct err *ask_full(struct work *w)
+{
+    struct session *s = w->unit->engine->session;
+    struct dlist_hooks hooks = { .ctx = w, .watch_key = "RECORD", .item = take_record };
+    log_progress("FULLMAILBOX " SLICE_FMT, SLICE_ARG(w->entry->name));
+    dlist_write_str(session_begin(s, "GET FULLMAILBOX", NULL, &hooks, failed_if_refused, w), w->entry->name);
+    return session_end(s);
+}
+
+/* ---- deciding ---- */
+
+/* Says the first few differences; the numbers are for the operator who has to choose. */
+static struct err *conflict(const struct work *w, const struct compare_result *c)
+{
+    enum { TOLD = 3 };
+    struct buf b = BUF_INIT;
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->d[i].row == ROW_STALE)
+            continue;
+        if (n++ < TOLD)
+            buf_printf(&b, "%suid %u %s", n > 1 ? "; " : "", c->d[i].uid, compare_row_text(c->d[i].row));
+    }
+    struct err *err = err_new(ERR_CONFLICT, "both sides have changed, and this version does not change the master: "
+                              "%zu messages differ: %s%s", n, buf_cstr(&b), n > TOLD ? "; ..." : "");
+    log_msg(LOG_ERR, "SYNCERROR: both sides have changed: mailbox=<" SLICE_FMT "> messages=<%zu>",
+            SLICE_ARG(w->entry->name), n);
+    buf_free(&b);
+    return err;
+}
+
+static bool only_stale(const struct compare_result *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->d[i].row != ROW_STALE)
+            return false;
+    return true;
+}
+
+static struct err *send_expunge(struct work *w, const struct compare_result *c)
+{
+    struct session *s = w->unit->engine->session;
+    struct buf *b = session_begin(s, "APPLY EXPUNGE", NULL, NULL, failed_if_refused, w);
+    buf_adds(b, "%(");
+    dlist_put_str(b, "MBOXNAME", w->entry->name);
+    dlist_put_str(b, "UNIQUEID", w->entry->uniqueid);
+    dlist_put_key(b, "UID");
+    buf_adds(b, " (");
+    for (size_t i = 0; i < c->n; i++) {
+        if (i)
+            buf_addc(b, ' ');
+        buf_add_u64(b, c->d[i].uid);
+    }
+    buf_adds(b, "))");
+    return session_end(s);
+}
+
+/* The master's side is read again, whole: the answer took its time. */
+static struct err *load_all(struct work *w)
+{
+    struct unit *u = w->unit;
+    struct mailbox *mb;
+    TRY(store_mailbox_open(u->engine->o.store, &u->arena, w->entry->name, &mb));
+    w->m = mailbox_header(mb);
+    struct err *err = mailbox_records(mb, &u->arena, 0, 0, &w->rec);
+    store_mailbox_close(mb);
+    if (err)
+        return err;
+    struct sync_crcs c = sync_crc_compute(w->m, &w->rec);
+    w->sync_crc = c.basic;
+    w->sync_crc_annot = c.annot;
+    return NULL;
+}
+
+static struct err *compare_one(struct work *w)
+{
+    struct err *err = load_all(w);
+    if (err) {
+        work_fail(w, err);
+        return NULL;
+    }
+    struct compare_result c = diff_compare(&w->unit->arena, w->m, &w->rec, w->r, &w->replica_records);
+    if (!only_stale(&c) || w->r->highestmodseq > w->m->highestmodseq || w->r->last_uid > w->m->last_uid ||
+        w->r->uidvalidity > w->m->uidvalidity) {
+        work_fail(w, conflict(w, &c));
+        return NULL;
+    }
+    w->have = diff_bounds(w->r);
+    w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
+    w->guard = false; /* the EXPUNGE changes the sums */
+    w->state = WORK_SEND;
+    return c.n ? send_expunge(w, &c) : NULL;
+}
+
+/* ---- the phase ---- */
+
+static struct err *each_to_compare(struct unit *units, size_t n, struct err *(*fn)(struct work *))
+{
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < units[k].nwork; i++)
+            if (units[k].work[i].state == WORK_COMPARE)
+                TRY(fn(&units[k].work[i]));
+    return NULL;
+}
+
+struct err *window_compare(struct engine *e, struct unit *units, size_t n)
+{
+    TRY(each_to_compare(units, n, ask_full));
+    if (!session_outstanding(e->session))
+        return NULL;
+    TRY(session_drain(e->session));
+    TRY(each_to_compare(units, n, compare_one));
+    return session_outstanding(e->session) ? session_drain(e->session) : NULL;
+}
