@@ -1,14 +1,15 @@
 /*
  * Plain descriptions of what a master holds: a mailbox's header and records as columns,
  * and a user's subscriptions, seen states and quotas. The store fills them, the diff
- * core compares them, tests build them by hand. No functions, no ownership: everything
- * lives in the arena of whoever made it.
+ * core compares them, tests build them by hand. No ownership: everything lives in the arena of
+ * whoever made it.
  */
 #ifndef FANSYNC_SNAPSHOT_H
 #define FANSYNC_SNAPSHOT_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include "fansync/arena.h"
 #include "fansync/guid.h"
 #include "fansync/slice.h"
 
@@ -113,6 +114,9 @@ struct records {
     uint64_t *createdmodseq;
     struct annotation_list *annotations; /* stored rows only; NULL if no record has any */
 };
+
+/* n records of zeros, without annotations. */
+void records_make(struct arena *a, size_t n, struct records *out);
 
 struct subscription_list {
     struct slice *name; /* internal names, database order */

@@ -15,21 +15,7 @@ static struct records three(struct arena *a)
     };
     static const uint32_t flags[] = { 0, REC_ANSWERED | REC_SEEN, REC_ANSWERED | REC_DRAFT };
     struct records r;
-    memset(&r, 0, sizeof r);
-    r.n = 3;
-#define COLUMN(c) r.c = arena_array(a, r.n, sizeof *r.c)
-    COLUMN(uid);
-    COLUMN(modseq);
-    COLUMN(last_updated);
-    COLUMN(internaldate);
-    COLUMN(size);
-    COLUMN(flags);
-    COLUMN(userflags);
-    COLUMN(guid);
-    COLUMN(cid);
-    COLUMN(savedate);
-    COLUMN(createdmodseq);
-#undef COLUMN
+    records_make(a, 3, &r);
     for (uint32_t i = 0; i < 3; i++) {
         r.uid[i] = i + 1;
         r.modseq[i] = r.createdmodseq[i] = i + 2;

@@ -54,11 +54,7 @@ static inline struct replica_mailbox in_step_with(const struct mailbox_header *m
 static inline struct records records_of(struct arena *a, size_t n, const uint64_t *modseq)
 {
     struct records rec;
-    memset(&rec, 0, sizeof rec);
-    rec.n = n;
-    rec.uid = arena_array(a, n, sizeof *rec.uid);
-    rec.modseq = arena_array(a, n, sizeof *rec.modseq);
-    rec.flags = arena_array(a, n, sizeof *rec.flags);
+    records_make(a, n, &rec);
     for (size_t i = 0; i < n; i++) {
         rec.uid[i] = (uint32_t)i + 1;
         rec.modseq[i] = modseq[i];

@@ -12,24 +12,6 @@ struct scene {
     struct replica_records rrec;
 };
 
-static void one_column_each(struct scene *s)
-{
-#define COLUMN(c) s->rec.c = arena_array(&s->a, 1, sizeof *s->rec.c)
-    COLUMN(uid);
-    COLUMN(modseq);
-    COLUMN(last_updated);
-    COLUMN(internaldate);
-    COLUMN(size);
-    COLUMN(flags);
-    COLUMN(userflags);
-    COLUMN(guid);
-    COLUMN(cid);
-    COLUMN(savedate);
-    COLUMN(createdmodseq);
-#undef COLUMN
-    s->rrec.r = arena_array(&s->a, 1, sizeof *s->rrec.r);
-}
-
 static struct scene scene(void)
 {
     struct scene s;
@@ -37,8 +19,9 @@ static struct scene scene(void)
     s.m = master();
     s.r = in_step_with(&s.m);
     s.r.highestmodseq = 10;
-    one_column_each(&s);
-    s.rec.n = s.rrec.n = 1;
+    records_make(&s.a, 1, &s.rec);
+    s.rrec.r = arena_array(&s.a, 1, sizeof *s.rrec.r);
+    s.rrec.n = 1;
     s.rec.uid[0] = s.rrec.r[0].uid = 5;
     s.rec.modseq[0] = s.rrec.r[0].modseq = 8;
     s.rec.last_updated[0] = s.rrec.r[0].last_updated = 100;
