@@ -1,0 +1,176 @@
+"""Connecting: transports, encryption and compression."""
+import base64
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from lab.clients import ours
+from lab.cyrus import PASSWORD, REPL
+
+
+class Recorder:
+    """Passes bytes between a client and a server as they are, and keeps what the client sent."""
+
+    def __init__(self, address, port):
+        self.target = (address, port)
+        self.sent = b""
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.conf = {"sync_host": "127.0.0.1", "sync_port": self.listener.getsockname()[1]}
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self.target)
+            for s in (client, server):
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
+
+    def _pass(self, source, target, record):
+        try:
+            while data := source.recv(65536):
+                if record:
+                    self.sent += data
+                target.sendall(data)
+        except OSError:
+            pass
+        try:
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+
+SECRETS = (PASSWORD.encode(), base64.b64encode(f"\0{REPL}\0{PASSWORD}".encode()))
+
+
+@pytest.fixture
+def fred(pair):
+    with pair.master.imap() as admin:
+        admin.create("user/fred")
+    with pair.master.imap("fred") as c:
+        c.append("INBOX", *[b"Subject: %d\r\n\r\n%s\r\n" % (i, b"the same words again and again " * 200) for i in range(20)])
+    return pair
+
+
+def offer_tls(server):
+    """Gives a server a certificate of its own, so that it offers STARTTLS."""
+    cert, key = server.outside / "cert.pem", server.outside / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=replica",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
+    server._own(cert, key)
+    server.set_conf(tls_server_cert=server.folder / "cert.pem", tls_server_key=server.folder / "key.pem")
+    server.restart()
+
+
+def test_27_compression_can_be_required(fred):
+    with Recorder(fred.replica.address, fred.replica.sync_port) as wire:
+        ours(fred.master, "-z", "-A", conf=wire.conf)
+        assert b"COMPRESS DEFLATE\r\n" in wire.sent
+        assert len(wire.sent) < 30000 and b"the same words again" not in wire.sent
+    assert fred.differences() == []
+
+
+def test_27_required_compression_that_is_not_to_be_had_ends_the_run_at_once(fred):
+    """A server that neither offers the command nor takes it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def refuse():
+        while True:
+            try:
+                s, _ = listener.accept()
+            except OSError:
+                return
+            s.sendall(b"* SASL PLAIN\r\n* OK replica Cyrus sync server\r\n")
+            while line := s.recv(65536):
+                s.sendall(b"OK Success\r\n" if line.startswith(b"AUTH") else b"NO not here\r\n")
+
+    threading.Thread(target=refuse, daemon=True).start()
+    begun = time.monotonic()
+    run = ours(fred.master, "-z", "-A", conf={"sync_host": "127.0.0.1", "sync_port": listener.getsockname()[1]},
+               check=False, timeout=30)
+    listener.close()
+    assert run.status == 1 and time.monotonic() - begun < 10
+    assert "Failed to enable compression to server '127.0.0.1'" in run.err
+
+
+def test_a_peer_on_this_host_is_not_compressed_unless_asked(fred):
+    with Recorder(fred.replica.address, fred.replica.sync_port) as wire:
+        ours(fred.master, "-A", conf=wire.conf)
+        assert b"COMPRESS" not in wire.sent and b"the same words again" in wire.sent
+    with Recorder(fred.replica.address, fred.replica.sync_port) as wire:
+        ours(fred.master, "-A", conf={**wire.conf, "sync_compress": "on"})
+        assert b"COMPRESS DEFLATE\r\n" in wire.sent
+
+
+def test_38_trying_imap_first_costs_no_waiting(fred):
+    # stock waits ten seconds at every connect
+    begun = time.monotonic()
+    run = ours(fred.master, "-A", conf={"sync_try_imap": "yes"})
+    assert time.monotonic() - begun < 5
+    assert run.log_lines("authenticate|mechanism") == []
+
+
+def test_an_imap_port_is_told_at_once(fred):
+    run = ours(fred.master, "-o", "-A", conf={"sync_port": 10143}, check=False, timeout=20)
+    assert run.status == 1
+    assert run.log_lines("speaks IMAP|IMAP")
+
+
+def test_41_the_password_never_travels_in_the_clear_where_starttls_is_offered(fred):
+    # stock sends it in the clear whenever the replica would take it so
+    offer_tls(fred.replica)
+    with Recorder(fred.replica.address, fred.replica.sync_port) as wire:
+        run = ours(fred.master, "-A", conf=wire.conf)
+        assert wire.sent.startswith(b"STARTTLS\r\n\x16")
+        assert not any(secret in wire.sent for secret in SECRETS)
+        assert b"GET USER" not in wire.sent
+    (line,) = run.log_lines("certificate.*not verified|not verified.*certificate")
+    assert line.severity == "notice"
+    assert fred.differences() == []
+
+
+def test_a_handshake_that_fails_is_not_followed_by_the_password(fred):
+    """Whoever sits in between and breaks TLS learns nothing."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    heard = []
+
+    def impostor():
+        while True:
+            try:
+                s, _ = listener.accept()
+            except OSError:
+                return
+            s.settimeout(3)
+            try:
+                s.sendall(b"* SASL PLAIN LOGIN\r\n* STARTTLS\r\n* OK replica Cyrus sync server\r\n")
+                heard.append(s.recv(65536))
+                s.sendall(b"OK Begin TLS negotiation now\r\n")
+                heard.append(s.recv(65536))
+                s.sendall(b"NO Starttls failed\r\n* SASL PLAIN LOGIN\r\n* OK go on in the clear\r\n")
+                while data := s.recv(65536):
+                    heard.append(data)
+            except OSError:
+                pass
+            s.close()
+
+    threading.Thread(target=impostor, daemon=True).start()
+    run = ours(fred.master, "-o", "-A", conf={"sync_host": "127.0.0.1", "sync_port": listener.getsockname()[1]},
+               check=False, timeout=30)
+    listener.close()
+    assert run.status == 1
+    said = b"".join(heard)
+    assert said.startswith(b"STARTTLS\r\n")
+    assert b"AUTHENTICATE" not in said and not any(secret in said for secret in SECRETS)
