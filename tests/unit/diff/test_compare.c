@@ -156,6 +156,10 @@ static void r2_a_message_above_our_last_uid_is_new_to_us(void **state)
     s.rec.n = 0;
     s.rrec.r[0].uid = 10;
     ONE(s, ROW_APPEND_HERE);
+    s = scene();
+    s.rec.n = 0;
+    s.rrec.r[0].uid = 9; /* our last uid itself: given once, and gone here */
+    ONE(s, ROW_COPYBACK);
 }
 
 static void r3_a_message_older_than_what_we_have_forgotten_is_stale(void **state)

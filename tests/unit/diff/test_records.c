@@ -39,6 +39,24 @@ static void a_record_above_the_replicas_last_uid_is_sent_whatever_its_modseq(voi
     arena_free(&a);
 }
 
+static void only_what_the_replica_has_not_seen_is_sent(void **state)
+{
+    (void)state;
+    struct arena a = ARENA_INIT;
+    struct mailbox_header m = master();
+    struct replica_mailbox r = in_step_with(&m);
+    const uint64_t modseq[] = { 9, 10, 11 };
+    struct records rec = records_of(&a, 3, modseq);
+    r.highestmodseq = 10;
+    struct record_bounds b = diff_bounds(&r);
+    struct record_part p = diff_part(&m, &rec, b, 0);
+    uint64_t sent;
+    assert_false(diff_record_in_part(&rec, 0, b, &p, &sent));
+    assert_false(diff_record_in_part(&rec, 1, b, &p, &sent));
+    assert_true(diff_record_in_part(&rec, 2, b, &p, &sent));
+    arena_free(&a);
+}
+
 static void few_new_records_are_one_part(void **state)
 {
     (void)state;
@@ -116,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_mailbox_and_an_empty_shell_need_every_record),
         cmocka_unit_test(a_record_above_the_replicas_last_uid_is_sent_whatever_its_modseq),
+        cmocka_unit_test(only_what_the_replica_has_not_seen_is_sent),
         cmocka_unit_test(few_new_records_are_one_part),
         cmocka_unit_test(modseqs_out_of_order_that_leave_no_state_in_between_are_one_part),
         cmocka_unit_test(parts_applied_in_turn_give_the_whole),
