@@ -45,8 +45,4 @@ int64_t config_channel_duration(const struct config *c, const char *channel, con
  * "<ident>_<key>" then "<key>", lower case. NULL if not set. */
 const char *config_overflow(const struct config *c, const char *key);
 
-/* Calls fn for every overflow key that begins with prefix, in no order. */
-void config_overflow_each(const struct config *c, const char *prefix,
-                          void (*fn)(void *ctx, const char *key, const char *value), void *ctx);
-
 #endif

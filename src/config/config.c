@@ -281,14 +281,6 @@ const char *config_overflow(const struct config *c, const char *key)
     return o ? o->value : NULL;
 }
 
-void config_overflow_each(const struct config *c, const char *prefix,
-                          void (*fn)(void *ctx, const char *key, const char *value), void *ctx)
-{
-    for (size_t i = 0; i < c->n; i++)
-        if (strncmp(c->list[i]->key, prefix, strlen(prefix)) == 0)
-            fn(ctx, c->list[i]->key, c->list[i]->value);
-}
-
 /* ---- channels ---- */
 
 static const struct overflow *find_override(const struct config *c, const char *channel, const char *option)

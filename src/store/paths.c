@@ -37,7 +37,6 @@ struct err *paths_init(struct paths *p, const struct config *config, const struc
     p->configdir = arena_dup(&p->arena, slice_str(configdir));
     p->lockroot = setting(p, "mboxname_lockpath", "/lock");
     p->userroot = setting(p, "mboxname_userpath", "");
-    p->sievedir = setting(p, "sievedir", "");
     p->mailboxes = setting(p, "mboxlist_db_path", "/mailboxes.db");
     p->annotations = setting(p, "annotation_db_path", "/annotations.db");
     p->quota_db = setting(p, "quota_db_path", "/quotas.db");
@@ -339,23 +338,6 @@ struct err *paths_user_file(const struct paths *p, struct arena *a, const struct
     else
         e = add_user_by_name(p, &b, u, suffix);
     return finish(a, &b, e, out);
-}
-
-static struct err *add_sieve_by_name(const struct paths *p, struct buf *b, const struct user_home *u)
-{
-    TRY(add_domain(p, b, u->domain, true));
-    TRY(check_component(u->localpart));
-    add_letter(p, b, u->localpart);
-    add_slice(b, u->localpart);
-    return NULL;
-}
-
-struct err *paths_sieve_dir(const struct paths *p, struct arena *a, const struct user_home *u,
-                            const char **out)
-{
-    struct buf b = BUF_INIT;
-    buf_add(&b, p->sievedir.p, p->sievedir.n);
-    return finish(a, &b, u->uniqueid.n ? add_id(&b, u->uniqueid) : add_sieve_by_name(p, &b, u), out);
 }
 
 static struct err *add_quota(const struct paths *p, struct buf *b, struct slice root)

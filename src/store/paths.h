@@ -22,7 +22,6 @@ struct paths {
     struct slice configdir;
     struct slice lockroot;
     struct slice userroot; /* of by-id user files */
-    struct slice sievedir;
     struct slice mailboxes;   /* mailboxes.db */
     struct slice annotations; /* the global annotations.db */
     struct slice quota_db;    /* when the quota backend is not quotalegacy */
@@ -63,8 +62,6 @@ struct user_home {
 /* suffix: "sub", "seen", "counters", "conversations". */
 struct err *paths_user_file(const struct paths *p, struct arena *a, const struct user_home *u,
                             const char *suffix, const char **out);
-struct err *paths_sieve_dir(const struct paths *p, struct arena *a, const struct user_home *u,
-                            const char **out);
 /* Of a quota root, backend quotalegacy. */
 struct err *paths_quota_file(const struct paths *p, struct arena *a, struct slice root, const char **out);
 

@@ -209,15 +209,3 @@ struct err *mailbox_command_write(struct session *s, struct buf *b, const struct
     buf_adds(b, "))");
     return NULL;
 }
-
-void intermediate_command_write(struct buf *b, const struct mbentry *e, struct slice type)
-{
-    buf_adds(b, "%(");
-    put_identity(b, e, type);
-    dlist_put_u64(b, "HIGHESTMODSEQ", e->foldermodseq);
-    if (e->createdmodseq)
-        dlist_put_u64(b, "CREATEDMODSEQ", e->createdmodseq);
-    if (e->foldermodseq)
-        dlist_put_u64(b, "FOLDERMODSEQ", e->foldermodseq);
-    buf_addc(b, ')');
-}

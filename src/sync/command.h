@@ -24,7 +24,4 @@ struct mailbox_command {
 struct err *mailbox_command_write(struct session *s, struct buf *b, const struct mailbox_command *c,
                                   uint64_t *nrecords);
 
-/* "%(UNIQUEID ... )" of an intermediate mailbox (spec/algorithm.md §2.5). */
-void intermediate_command_write(struct buf *b, const struct mbentry *e, struct slice type);
-
 #endif

@@ -255,23 +255,6 @@ static void unknown_keys_are_kept_and_the_idents_own_found_first(void **state)
     assert_null(config_overflow(r->c, "sync_host"));
 }
 
-static void collect(void *ctx, const char *key, const char *value)
-{
-    buf_printf(ctx, "%s=%s;", key, value);
-}
-
-static void unknown_keys_can_be_gone_through(void **state)
-{
-    struct room *r = *state;
-    struct buf b = BUF_INIT;
-    assert_ok(load(r, CONFDIR "partition-a: /a\nmetapartition-a: /m\npartition-b: /b\n"));
-    config_overflow_each(r->c, "partition-", collect, &b);
-    assert_int_equal(buf_len(&b), strlen("partition-a=/a;partition-b=/b;"));
-    assert_non_null(strstr(buf_cstr(&b), "partition-a=/a;"));
-    assert_non_null(strstr(buf_cstr(&b), "partition-b=/b;"));
-    buf_free(&b);
-}
-
 static void an_old_name_sets_the_option_unless_the_new_one_does(void **state)
 {
     struct room *r = *state;
@@ -525,7 +508,6 @@ int main(void)
         TEST(a_generic_setting_behind_the_idents_own_is_not_even_read),
         TEST(the_same_key_twice_is_refused),
         TEST(unknown_keys_are_kept_and_the_idents_own_found_first),
-        TEST(unknown_keys_can_be_gone_through),
         TEST(an_old_name_sets_the_option_unless_the_new_one_does),
         TEST(what_is_not_set_has_its_default),
         TEST(the_configdirectory_is_put_in_at_the_front_of_strings_only),
