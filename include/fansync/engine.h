@@ -8,7 +8,7 @@
 #ifndef FANSYNC_ENGINE_H
 #define FANSYNC_ENGINE_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,7 +28,7 @@ struct engine_options {
     const char *partition; /* -p, or NULL */
     uint32_t batchsize;    /* new messages of a mailbox sent with one command */
     bool reverseacls;      /* the option of that name */
-    const volatile sig_atomic_t *stop;
+    const atomic_int *stop;
     /* Opens a session, trying again as long as the caller's policy says. An error ends
      * engine_run with it. */
     struct err *(*connect)(void *ctx, struct session **out);

@@ -20,8 +20,7 @@
 #ifndef FANSYNC_SESSION_H
 #define FANSYNC_SESSION_H
 
-#include <signal.h>
-
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "fansync/arena.h"
@@ -43,7 +42,7 @@ struct session_options {
     int timeout;          /* seconds without any byte from the replica while answers are due */
     enum session_compress compress; /* ON: when offered; AUTO: and the peer is not on this host */
     bool trace;           /* every protocol byte to stderr (-v -v) */
-    const volatile sig_atomic_t *stop; /* non-zero: a signal asks to end: ERR_INTERRUPTED at the next wait */
+    const atomic_int *stop; /* non-zero: a signal asks to end: ERR_INTERRUPTED at the next wait */
 };
 
 enum { /* capabilities of the greeting */

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -84,7 +85,7 @@ int64_t connect_next_wait(int64_t previous, int64_t maxwait)
 
 /* Sleeps; any signal that is caught ends it. A stop signal cannot slip in between the
  * look at the flag and the sleep, because it is let in by the sleep only. */
-static void wait_for(const volatile sig_atomic_t *stop, int64_t seconds)
+static void wait_for(const atomic_int *stop, int64_t seconds)
 {
     struct timespec t = { .tv_sec = (time_t)seconds };
     sigset_t block, before;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@
  * what the Cyrus of this system has built in. */
 #define IDENT "sync_client"
 
-static volatile sig_atomic_t stop_signal, stop_sender;
+/* Written by the handler, read by every thread that waits. */
+static atomic_int stop_signal, stop_sender;
 
 _Noreturn void process_fatal(int status, const char *fmt, ...)
 {
@@ -215,7 +217,7 @@ void process_catch_signals(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
-const volatile sig_atomic_t *process_stop_flag(void)
+const atomic_int *process_stop_flag(void)
 {
     return &stop_signal;
 }

@@ -6,7 +6,7 @@
 #ifndef FANSYNC_CLI_PROCESS_H
 #define FANSYNC_CLI_PROCESS_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 #include "cli/options.h"
 #include "fansync/config.h"
@@ -31,7 +31,7 @@ void process_delay(int seconds);
 void process_catch_signals(void);
 
 /* Not 0: one of the signals that ask to end has come. For session_options, engine_options. */
-const volatile sig_atomic_t *process_stop_flag(void);
+const atomic_int *process_stop_flag(void);
 
 /* Says "graceful shutdown" and who asked for it, if it was not our parent; returns 75. */
 int process_stopped(void);

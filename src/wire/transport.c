@@ -26,7 +26,7 @@ enum {
     IN_LIMIT = 256 * 1024, /* receive more only below this */
 };
 
-void transport_init(struct transport *t, int fd, const volatile sig_atomic_t *stop)
+void transport_init(struct transport *t, int fd, const atomic_int *stop)
 {
     *t = (struct transport){ .fd = fd, .stop = stop };
 }

@@ -9,7 +9,7 @@
 #ifndef FANSYNC_WIRE_TRANSPORT_H
 #define FANSYNC_WIRE_TRANSPORT_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,7 +21,7 @@ struct deflate_layer;
 
 struct transport {
     int fd;
-    const volatile sig_atomic_t *stop;
+    const atomic_int *stop;
     struct buf out; /* to be sent, plain */
     struct buf in;  /* received, plain */
     bool ended;     /* nothing more will arrive */
@@ -38,7 +38,7 @@ struct transport {
 };
 
 /* Takes fd over. */
-void transport_init(struct transport *t, int fd, const volatile sig_atomic_t *stop);
+void transport_init(struct transport *t, int fd, const atomic_int *stop);
 void transport_close(struct transport *t);
 
 /* Bytes that wait to be sent. */

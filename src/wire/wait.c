@@ -23,7 +23,7 @@ int64_t wait_deadline(int seconds)
     return seconds > 0 ? wait_now() + (int64_t)seconds * 1000 : INT64_MAX;
 }
 
-struct err *wait_ready(int fd, short events, int64_t deadline, const volatile sig_atomic_t *stop,
+struct err *wait_ready(int fd, short events, int64_t deadline, const atomic_int *stop,
                        bool *ready)
 {
     struct pollfd p = { .fd = fd, .events = events };

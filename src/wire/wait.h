@@ -5,7 +5,7 @@
 #ifndef FANSYNC_WIRE_WAIT_H
 #define FANSYNC_WIRE_WAIT_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,7 +18,7 @@ int64_t wait_deadline(int seconds);
 
 /* Waits until fd has one of the events, an error included: *ready. The deadline passed:
  * *ready is false. ERR_INTERRUPTED when *stop becomes non-zero (stop may be NULL). */
-struct err *wait_ready(int fd, short events, int64_t deadline, const volatile sig_atomic_t *stop,
+struct err *wait_ready(int fd, short events, int64_t deadline, const atomic_int *stop,
                        bool *ready);
 
 #endif

@@ -429,7 +429,7 @@ static void silence_is_a_lost_connection(void **state)
     buf_free(&seen.text);
 }
 
-static volatile sig_atomic_t stop_now;
+static atomic_int stop_now;
 
 static void stop_soon(struct fake *f)
 {
