@@ -1,7 +1,6 @@
 /* Reading annotation rows (store/annot.h). */
 #include "store/annot.h"
 
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,4 +171,14 @@ struct annotation_list annot_of_uid(struct arena *a, const struct message_annota
     for (size_t i = 0; i < out.n; i++)
         out.a[i] = all->row[lo + i].a;
     return out;
+}
+
+void annot_add(struct arena *a, struct annotation_list *l, struct slice entry, struct slice value)
+{
+    struct annotation *rows = arena_array(a, l->n + 1, sizeof *rows);
+    if (l->n)
+        memcpy(rows, l->a, l->n * sizeof *rows);
+    rows[l->n] = (struct annotation){ .entry = entry, .userid = slice_of("", 0), .value = value };
+    *l = (struct annotation_list){ rows, l->n + 1 };
+    qsort(rows, l->n, sizeof *rows, compare_rows);
 }

@@ -26,7 +26,10 @@ struct message_annotations {
 };
 struct err *annot_messages(struct arena *a, struct db *d, struct slice userid, struct message_annotations *out);
 
-/* The rows of one uid. */
+/* The rows of one uid; the list is the caller's, the bytes are shared with all. */
 struct annotation_list annot_of_uid(struct arena *a, const struct message_annotations *all, uint32_t uid);
+
+/* One more shared row, of modseq 0, in its place; entry and value are borrowed. */
+void annot_add(struct arena *a, struct annotation_list *l, struct slice entry, struct slice value);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "fansync/snapshot.h"
 #include "fansync/bigendian.h"
 
 enum { NONE = 0 }; /* no field lies at offset 0 but a record's uid, which is not in the table */
@@ -77,12 +76,23 @@ static uint32_t field32(const char *p, uint16_t off)
     return off ? be32(p + off) : 0;
 }
 
+static int64_t whole_seconds(int64_t ns)
+{
+    return ns / NANOSECONDS - (ns % NANOSECONDS < 0);
+}
+
 /* Seconds; stored as nanoseconds from minor 20 on. */
 static int64_t field_time(const char *p, uint32_t minor, uint16_t off)
 {
     if (minor < 20 || !off)
         return (int64_t)field32(p, off);
-    return (int64_t)be64(p + off) / NANOSECONDS;
+    return whole_seconds((int64_t)be64(p + off));
+}
+
+static uint32_t field_nanoseconds(const char *p, uint16_t off)
+{
+    int64_t ns = (int64_t)be64(p + off) % NANOSECONDS;
+    return (uint32_t)(ns < 0 ? ns + NANOSECONDS : ns);
 }
 
 static struct err *check_layout(const char *path, const char *p, size_t n, uint64_t file_size,
@@ -171,7 +181,7 @@ struct err *index_parse_record(const char *path, const struct index_header *h, u
     r->createdmodseq = field64(p, l->createdmodseq);
     r->basecid = field64(p, l->basecid);
     if (h->minor >= 20)
-        r->internaldate_nsec = (uint32_t)(be64(p + l->internaldate) % NANOSECONDS);
+        r->internaldate_nsec = field_nanoseconds(p, l->internaldate);
     memcpy(r->guid.b, p + l->guid, GUID_SIZE);
     return NULL;
 }

@@ -9,6 +9,7 @@
 #include "fansync/dlist.h"
 #include "fansync/mem.h"
 #include "store/db_internal.h"
+#include "store/same_file.h"
 
 static struct slice behind(struct slice s, size_t n)
 {
@@ -142,18 +143,12 @@ void mblist_free(struct mblist *l)
     free(l);
 }
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
 /* Every change makes the file longer or replaces it; the times are for what recovery
  * makes shorter again. The list's own descriptor keeps the inode's number in use. */
 bool mblist_is(const struct mblist *l, const struct stat *st)
 {
     const struct stat *own = db_stat(l->db);
-    return own && own->st_dev == st->st_dev && own->st_ino == st->st_ino && own->st_size == st->st_size &&
-           same_time(own->st_mtim, st->st_mtim) && same_time(own->st_ctim, st->st_ctim);
+    return own && stat_same_file(own, st);
 }
 
 /* ---- searching ---- */

@@ -11,9 +11,11 @@
 #include "fansync/buf.h"
 #include "fansync/store.h"
 #include "store/db.h"
+#include "store/folder_modseq.h"
 #include "store/lock.h"
 #include "store/mblist.h"
 #include "store/paths.h"
+#include "store/shared_db.h"
 
 struct store {
     const struct config *config;
@@ -29,15 +31,20 @@ struct store {
     pthread_mutex_t guard; /* list and its count of users */
     pthread_mutex_t load;  /* one loader at a time; taken before guard */
     struct mblist *list;   /* the newest one read */
+    struct shared_db annotations; /* the global one */
+    struct folder_modseq_cache folder_modseqs;
 };
 
 /* The current list, for reading until store_list_put. Costs one stat if nothing changed. */
 struct err *store_list_get(struct store *s, struct mblist **out);
 void store_list_put(struct store *s, struct mblist *l);
 
-/* True if mailboxes.db has plain names as keys (Cyrus 3.2 to 3.4): then mailboxes'
- * annotations are keyed by name too (spec/store.md §5.7). */
-struct err *store_is_old_form(struct store *s, bool *old);
+/* As store_lookup, in a list that the caller holds. */
+struct err *store_list_find(struct store *s, const struct mblist *l, struct arena *a, struct slice name,
+                            struct mbentry *out, bool *found);
+
+/* The groups of a user, TAB-joined; empty if none (spec/store.md §4.4). */
+struct slice store_list_usergroups(const struct mblist *l, struct arena *a, struct slice userid);
 
 /* The parts of a user's INBOX; ERR_INVALID_USER if nobody can have that id. */
 struct err *store_inbox_of(struct store *s, struct arena *a, struct slice userid, struct mbname *out);
@@ -53,10 +60,8 @@ struct err *store_user_file(struct store *s, struct arena *a, const struct mbnam
 /* A small file that is replaced by rename, so that it needs no lock; not found is no error. */
 struct err *store_read_small(const char *path, struct buf *out, bool *found);
 
-/* XCONVMODSEQ of a mailbox (§6.6), RACLMODSEQ of an INBOX (§6.5); 0: none to send.
- * usergroups: TAB-joined groups of the mailbox's owner, empty if none (§4.4). */
+/* XCONVMODSEQ of a mailbox (§6.6), RACLMODSEQ of an INBOX (§6.5); 0: none to send. */
 struct err *store_xconvmodseq(struct store *s, const struct mbentry *e, uint64_t *out);
 struct err *store_raclmodseq(struct store *s, const struct mbentry *e, uint64_t *out);
-struct err *store_usergroups(struct store *s, struct arena *a, const struct mbentry *e, struct slice *out);
 
 #endif

@@ -46,6 +46,8 @@ struct err *store_open(const struct config *config, struct store **out)
     s->conversations = config_switch(config, "conversations");
     pthread_mutex_init(&s->guard, NULL);
     pthread_mutex_init(&s->load, NULL);
+    shared_db_init(&s->annotations);
+    folder_modseq_init(&s->folder_modseqs);
     struct err *e = open_parts(s);
     *out = s;
     if (e) {
@@ -60,6 +62,8 @@ void store_free(struct store *s)
     if (!s)
         return;
     mblist_free(s->list);
+    shared_db_destroy(&s->annotations);
+    folder_modseq_destroy(&s->folder_modseqs);
     paths_free(&s->paths);
     pthread_mutex_destroy(&s->guard);
     pthread_mutex_destroy(&s->load);
@@ -132,15 +136,6 @@ void store_list_put(struct store *s, struct mblist *l)
         mblist_free(l);
 }
 
-struct err *store_is_old_form(struct store *s, bool *old)
-{
-    struct mblist *l = NULL;
-    TRY(store_list_get(s, &l));
-    *old = l->old_form;
-    store_list_put(s, l);
-    return NULL;
-}
-
 /* ---- questions ---- */
 
 struct slice mbentry_wire_type(struct arena *a, const struct mbentry *e)
@@ -163,7 +158,7 @@ struct slice mbentry_wire_type(struct arena *a, const struct mbentry *e)
     return arena_dup(a, slice_of(type, n));
 }
 
-static struct err *find(struct store *s, struct mblist *l, struct arena *a, const struct mbname *m,
+static struct err *find(struct store *s, const struct mblist *l, struct arena *a, const struct mbname *m,
                         struct mbentry *out, bool *found)
 {
     const struct mbrow *row = mblist_find(l, &l->names, mblist_key(l, a, &s->names, m));
@@ -171,16 +166,22 @@ static struct err *find(struct store *s, struct mblist *l, struct arena *a, cons
     return row ? mblist_entry(l, a, &s->names, row, out) : NULL;
 }
 
-struct err *store_lookup(struct store *s, struct arena *a, struct slice name, struct mbentry *out,
-                         bool *found)
+struct err *store_list_find(struct store *s, const struct mblist *l, struct arena *a, struct slice name,
+                            struct mbentry *out, bool *found)
 {
-    struct mblist *l = NULL;
     struct mbname m = names_from_internal(a, &s->names, name);
     *found = false;
     if (!slice_eq(names_to_internal(a, &s->names, &m), name))
         return NULL; /* such a name is not in any list */
+    return find(s, l, a, &m, out, found);
+}
+
+struct err *store_lookup(struct store *s, struct arena *a, struct slice name, struct mbentry *out,
+                         bool *found)
+{
+    struct mblist *l = NULL;
     TRY(store_list_get(s, &l));
-    struct err *e = find(s, l, a, &m, out, found);
+    struct err *e = store_list_find(s, l, a, name, out, found);
     store_list_put(s, l);
     return e;
 }
@@ -299,26 +300,22 @@ struct err *store_user_home(struct store *s, struct arena *a, const struct mbnam
     return err;
 }
 
-struct err *store_usergroups(struct store *s, struct arena *a, const struct mbentry *e, struct slice *out)
+struct slice store_list_usergroups(const struct mblist *l, struct arena *a, struct slice userid)
 {
-    struct slice userid = names_userid_of_internal(a, &s->names, e->name);
     struct slice prefix = arena_printf(a, SLICE_FMT "\x1e", SLICE_ARG(userid));
+    struct slice groups = slice_of("", 0);
     struct buf b = BUF_INIT;
-    struct mblist *l = NULL;
     size_t i = 0, end = 0;
-    *out = slice_of("", 0);
-    if (userid.n == 0)
-        return NULL;
-    TRY(store_list_get(s, &l));
-    for (mblist_range(l, &l->groups, prefix, &i, &end); i < end; i++) {
+    if (userid.n)
+        mblist_range(l, &l->groups, prefix, &i, &end);
+    for (; i < end; i++) {
         struct slice key = l->groups.row[i].key;
         if (buf_len(&b))
             buf_addc(&b, '\t');
         buf_add(&b, key.p + prefix.n, key.n - prefix.n);
     }
     if (buf_len(&b))
-        *out = arena_dup(a, buf_slice(&b));
+        groups = arena_dup(a, buf_slice(&b));
     buf_free(&b);
-    store_list_put(s, l);
-    return NULL;
+    return groups;
 }

@@ -14,17 +14,18 @@
 #include "store/db_internal.h"
 
 #define SMALL_FILE 65536
+#define READ_SIZE 4096
 
 struct err *store_read_small(const char *path, struct buf *out, bool *found)
 {
     struct err *e = NULL;
-    ssize_t n = 1;
+    ssize_t n = READ_SIZE; /* less comes at the end only */
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     *found = fd >= 0;
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? NULL : err_errno("%s: cannot open", path);
-    while (!e && n) {
-        n = read(fd, buf_reserve(out, 4096), 4096);
+    while (!e && (n == READ_SIZE || n < 0)) {
+        n = read(fd, buf_reserve(out, READ_SIZE), READ_SIZE);
         if (n < 0 && errno != EINTR)
             e = err_errno("%s: cannot read", path);
         else if (n > 0)
@@ -38,68 +39,20 @@ struct err *store_read_small(const char *path, struct buf *out, bool *found)
 
 /* ---- conversations ---- */
 
-/* "0 (MODSEQ …)" */
-static bool parse_folder(struct slice value, uint64_t *modseq)
-{
-    if (!slice_starts(value, "0 ("))
-        return false;
-    size_t i = 3;
-    *modseq = 0;
-    for (; i < value.n && value.p[i] >= '0' && value.p[i] <= '9'; i++) {
-        unsigned digit = (unsigned)(value.p[i] - '0');
-        if (*modseq > (UINT64_MAX - digit) / 10)
-            return false;
-        *modseq = *modseq * 10 + digit;
-    }
-    return i > 3 && i < value.n && (value.p[i] == ' ' || value.p[i] == ')');
-}
-
-/* Folders are keyed by uniqueid, but in a database not yet upgraded by name. */
-static struct err *keyed_by_name(struct db *db, bool *by_name)
-{
-    struct slice value;
-    bool names = false, ids = false;
-    TRY(db_get(db, slice_str("$FOLDER_IDS"), &value, &ids));
-    if (!ids)
-        TRY(db_get(db, slice_str("$FOLDER_NAMES"), &value, &names));
-    *by_name = names && !ids;
-    return NULL;
-}
-
-static struct err *look_up_folder(struct db *db, struct arena *a, const struct mbentry *e, uint64_t *out)
-{
-    bool by_name = false, found = false;
-    struct slice value;
-    TRY(keyed_by_name(db, &by_name));
-    struct slice key = arena_printf(a, "F" SLICE_FMT, SLICE_ARG(by_name ? e->name : e->uniqueid));
-    TRY(db_get(db, key, &value, &found));
-    if (found && !parse_folder(value, out))
-        return err_new(ERR_CORRUPT, "the value of \"" SLICE_FMT "\" is malformed", SLICE_ARG(key));
-    return NULL;
-}
-
-static struct err *read_xconvmodseq(struct store *s, struct arena *a, const struct mbname *m,
-                                    const struct mbentry *e, uint64_t *out)
-{
-    const char *path = NULL;
-    struct db *db = NULL;
-    TRY(store_user_file(s, a, m, "conversations", &path));
-    TRY(db_read(path, s->text_conversations, DB_ON_DISK, &db));
-    struct err *err = look_up_folder(db, a, e, out);
-    db_free(db);
-    return err ? err_wrap(err, "%s", path) : NULL;
-}
-
 struct err *store_xconvmodseq(struct store *s, const struct mbentry *e, uint64_t *out)
 {
     struct arena a = ARENA_INIT;
+    const char *path = NULL;
     struct err *err = NULL;
     *out = 0;
     if (!s->conversations || e->kind == 's')
         return NULL;
     struct mbname m = names_from_internal(&a, &s->names, e->name);
-    if (m.localpart.n && !m.deleted_time)
-        err = read_xconvmodseq(s, &a, &m, e, out);
+    if (m.localpart.n && !m.deleted_time) {
+        err = store_user_file(s, &a, &m, "conversations", &path);
+        if (!err)
+            err = folder_modseq_get(&s->folder_modseqs, path, s->text_conversations, e, out);
+    }
     arena_free(&a);
     return err;
 }
