@@ -15,10 +15,7 @@
 #include "fansync/log.h"
 #include "fansync/mem.h"
 
-static void refuse_rolling(void)
-{
-    process_fatal(EX_UNAVAILABLE, "rolling mode is not available in this version; use the stock client for it");
-}
+static const char no_rolling[] = "rolling mode is not available in this version; use the stock client for it";
 
 /* The names of -u and -m: the lines of the file if one is given, else the operands. */
 static bool take_names(const struct options *o, struct arena *a, struct slice **names, size_t *n)
@@ -161,10 +158,14 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
+    /* The parent of -r ends with 0 whatever happens (a START entry must not fail), so it has to
+     * be told before. */
+    if (o.mode == MODE_ROLLING && o.background)
+        fprintf(stderr, "sync_client: %s\n", no_rolling);
     process_begin(&o);
     struct config *config = process_configure(&o);
     if (o.mode == MODE_ROLLING)
-        refuse_rolling();
+        process_fatal(EX_UNAVAILABLE, "%s", no_rolling);
     int status = run(&o, config);
     config_free(config);
     return status;

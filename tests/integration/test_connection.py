@@ -142,6 +142,17 @@ def test_41_the_password_never_travels_in_the_clear_where_starttls_is_offered(fr
     assert fred.differences() == []
 
 
+@pytest.mark.parametrize("options", [[], ["-z"]], ids=["40", "28-with-z"])
+def test_a_replica_that_takes_no_password_in_the_clear(fred, options):
+    # stock: -z fails after STARTTLS, because the offer of compression is withdrawn then
+    fred.replica.set_conf(allowplaintext="no")
+    offer_tls(fred.replica)
+    assert ours(fred.master, *options, "-A").status == 0
+    fred.replica.set_conf(allowplaintext="yes")
+    fred.replica.restart()
+    assert fred.differences() == []
+
+
 def test_a_handshake_that_fails_is_not_followed_by_the_password(fred):
     """Whoever sits in between and breaks TLS learns nothing."""
     listener = socket.create_server(("127.0.0.1", 0))
