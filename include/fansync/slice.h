@@ -40,6 +40,11 @@ static inline bool slice_eqs(struct slice a, const char *cstr)
     return slice_eq(a, slice_str(cstr));
 }
 
+static inline bool slice_begins(struct slice s, struct slice prefix)
+{
+    return s.n >= prefix.n && slice_eq(slice_of(s.p, prefix.n), prefix);
+}
+
 /* Without regard to the case of ASCII letters. */
 bool slice_caseeqs(struct slice a, const char *cstr);
 

@@ -254,31 +254,11 @@ const struct stat *db_stat(const struct db *d)
 
 /* ---- searching ---- */
 
-/* The first row whose key is not below key. */
-static size_t lower_bound(const struct db *d, struct slice key)
-{
-    int (*cmp)(struct slice, struct slice) = d->mbox_order ? mbox_cmp : slice_cmp;
-    size_t from = 0, to = d->nrows;
-    while (from < to) {
-        size_t mid = from + (to - from) / 2;
-        if (cmp(d->rows[mid].key, key) < 0)
-            from = mid + 1;
-        else
-            to = mid;
-    }
-    return from;
-}
-
-static bool begins(struct slice s, struct slice prefix)
-{
-    return s.n >= prefix.n && slice_eq(slice_of(s.p, prefix.n), prefix);
-}
-
 static struct err *foreach_on_disk(struct db *d, struct slice prefix, db_fn *fn, void *ctx)
 {
     struct db_found f = { .found = false };
     TRY(d->cursor->seek(d, prefix, &f));
-    while (f.found && begins(f.key, prefix)) {
+    while (f.found && slice_begins(f.key, prefix)) {
         TRY(fn(ctx, f.key, f.value));
         TRY(d->cursor->next(d, &f));
     }
@@ -289,7 +269,7 @@ struct err *db_foreach(struct db *d, struct slice prefix, db_fn *fn, void *ctx)
 {
     if (d->cursor)
         return foreach_on_disk(d, prefix, fn, ctx);
-    for (size_t i = lower_bound(d, prefix); i < d->nrows && begins(d->rows[i].key, prefix); i++)
+    for (size_t i = rows_lower_bound(d->rows, d->nrows, d->mbox_order, prefix); i < d->nrows && slice_begins(d->rows[i].key, prefix); i++)
         TRY(fn(ctx, d->rows[i].key, d->rows[i].value));
     return NULL;
 }
@@ -301,7 +281,7 @@ struct err *db_get(struct db *d, struct slice key, struct slice *value, bool *fo
     if (d->cursor) {
         TRY(d->cursor->seek(d, key, &f));
     } else {
-        size_t i = lower_bound(d, key);
+        size_t i = rows_lower_bound(d->rows, d->nrows, d->mbox_order, key);
         if (i < d->nrows)
             f = (struct db_found){ true, 0, d->rows[i].key, d->rows[i].value };
     }

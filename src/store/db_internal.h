@@ -9,11 +9,7 @@
 #include "fansync/bigendian.h"
 #include "fansync/buf.h"
 #include "store/db.h"
-
-struct db_row {
-    struct slice key;
-    struct slice value;
-};
+#include "store/rows.h"
 
 struct db {
     char *path;

@@ -96,7 +96,7 @@ static struct err *detect_form(struct db *db, bool *old_form)
 static void add(struct mbrows *rows, struct slice key, struct slice value)
 {
     rows->row = mem_grow(rows->row, rows->n, &rows->cap, sizeof *rows->row);
-    rows->row[rows->n++] = (struct mbrow){ key, value };
+    rows->row[rows->n++] = (struct db_row){ key, value };
 }
 
 static struct err *take_row(void *ctx, struct slice key, struct slice value)
@@ -153,39 +153,24 @@ bool mblist_is(const struct mblist *l, const struct stat *st)
 
 /* ---- searching ---- */
 
-static size_t lower_bound(const struct mblist *l, const struct mbrows *rows, struct slice key)
-{
-    int (*cmp)(struct slice, struct slice) = l->mbox_order ? mbox_cmp : slice_cmp;
-    size_t from = 0, to = rows->n;
-    while (from < to) {
-        size_t mid = from + (to - from) / 2;
-        if (cmp(rows->row[mid].key, key) < 0)
-            from = mid + 1;
-        else
-            to = mid;
-    }
-    return from;
-}
-
 struct slice mblist_key(const struct mblist *l, struct arena *a, const struct namespace_options *o,
                         const struct mbname *m)
 {
     return l->old_form ? names_to_internal(a, o, m) : names_to_db(a, o, m);
 }
 
-const struct mbrow *mblist_find(const struct mblist *l, const struct mbrows *rows, struct slice key)
+const struct db_row *mblist_find(const struct mblist *l, const struct mbrows *rows, struct slice key)
 {
-    size_t i = lower_bound(l, rows, key);
+    size_t i = rows_lower_bound(rows->row, rows->n, l->mbox_order, key);
     return i < rows->n && slice_eq(rows->row[i].key, key) ? &rows->row[i] : NULL;
 }
 
 void mblist_range(const struct mblist *l, const struct mbrows *rows, struct slice prefix, size_t *first,
                   size_t *end)
 {
-    size_t i = lower_bound(l, rows, prefix);
+    size_t i = rows_lower_bound(rows->row, rows->n, l->mbox_order, prefix);
     *first = i;
-    while (i < rows->n && rows->row[i].key.n >= prefix.n &&
-           slice_eq(slice_of(rows->row[i].key.p, prefix.n), prefix))
+    while (i < rows->n && slice_begins(rows->row[i].key, prefix))
         i++;
     *end = i;
 }
@@ -287,7 +272,7 @@ static struct err *read_name(const struct mblist *l, struct arena *a, const stru
 }
 
 static struct err *parse_entry(const struct mblist *l, struct arena *a, struct arena *scratch,
-                               const struct mbrow *row, struct mbentry *out)
+                               const struct db_row *row, struct mbentry *out)
 {
     struct dlist *v = NULL;
     struct err *e = dlist_parse(scratch, row->value, &v);
@@ -307,7 +292,7 @@ static struct err *parse_entry(const struct mblist *l, struct arena *a, struct a
 }
 
 struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct namespace_options *o,
-                         const struct mbrow *row, struct mbentry *out)
+                         const struct db_row *row, struct mbentry *out)
 {
     struct arena scratch = ARENA_INIT;
     *out = (struct mbentry){ .kind = 'e' };

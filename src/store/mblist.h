@@ -14,14 +14,10 @@
 #include "fansync/names.h"
 #include "fansync/snapshot.h"
 #include "store/db.h"
-
-struct mbrow {
-    struct slice key; /* db name, or internal name in the old form */
-    struct slice value;
-};
+#include "store/rows.h"
 
 struct mbrows {
-    struct mbrow *row; /* sorted */
+    struct db_row *row; /* sorted */
     size_t n;
     size_t cap;
 };
@@ -47,13 +43,13 @@ bool mblist_is(const struct mblist *l, const struct stat *st);
 struct slice mblist_key(const struct mblist *l, struct arena *a, const struct namespace_options *o,
                         const struct mbname *m);
 /* The row with that key, or NULL. */
-const struct mbrow *mblist_find(const struct mblist *l, const struct mbrows *rows, struct slice key);
+const struct db_row *mblist_find(const struct mblist *l, const struct mbrows *rows, struct slice key);
 /* The rows whose key begins with prefix: [*first, *end). */
 void mblist_range(const struct mblist *l, const struct mbrows *rows, struct slice prefix, size_t *first,
                   size_t *end);
 /* What a row says, in a. ERR_CORRUPT, ERR_NOTSUPPORTED (an unknown type letter, a value
  * of Cyrus 2) name the key. */
 struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct namespace_options *o,
-                         const struct mbrow *row, struct mbentry *out);
+                         const struct db_row *row, struct mbentry *out);
 
 #endif

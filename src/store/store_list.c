@@ -161,7 +161,7 @@ struct slice mbentry_wire_type(struct arena *a, const struct mbentry *e)
 static struct err *find(struct store *s, const struct mblist *l, struct arena *a, const struct mbname *m,
                         struct mbentry *out, bool *found)
 {
-    const struct mbrow *row = mblist_find(l, &l->names, mblist_key(l, a, &s->names, m));
+    const struct db_row *row = mblist_find(l, &l->names, mblist_key(l, a, &s->names, m));
     *found = row != NULL;
     return row ? mblist_entry(l, a, &s->names, row, out) : NULL;
 }
@@ -186,7 +186,7 @@ struct err *store_lookup(struct store *s, struct arena *a, struct slice name, st
     return e;
 }
 
-static struct err *append(struct store *s, struct mblist *l, struct arena *a, const struct mbrow *row,
+static struct err *append(struct store *s, struct mblist *l, struct arena *a, const struct db_row *row,
                           struct mbentry_list *out)
 {
     struct mbentry entry;
@@ -225,7 +225,7 @@ static struct err *append_user(struct store *s, struct mblist *l, struct arena *
 {
     const char sep = l->old_form ? '.' : '\x1f';
     struct slice key = mblist_key(l, a, &s->names, inbox);
-    const struct mbrow *row = mblist_find(l, &l->names, key);
+    const struct db_row *row = mblist_find(l, &l->names, key);
     struct slice children = arena_printf(a, SLICE_FMT "%c", SLICE_ARG(key), sep);
     const struct mbname bare = { .localpart = inbox->localpart };
     struct slice bare_key = mblist_key(l, a, &s->names, &bare);

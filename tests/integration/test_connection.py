@@ -9,48 +9,7 @@ import pytest
 
 from lab.clients import ours
 from lab.cyrus import PASSWORD, REPL
-
-
-class Recorder:
-    """Passes bytes between a client and a server as they are, and keeps what the client sent."""
-
-    def __init__(self, address, port):
-        self.target = (address, port)
-        self.sent = b""
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.conf = {"sync_host": "127.0.0.1", "sync_port": self.listener.getsockname()[1]}
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self.target)
-            for s in (client, server):
-                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
-            threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
-
-    def _pass(self, source, target, record):
-        try:
-            while data := source.recv(65536):
-                if record:
-                    self.sent += data
-                target.sendall(data)
-        except OSError:
-            pass
-        try:
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
+from lab.pipe import Pipe
 
 
 SECRETS = (PASSWORD.encode(), base64.b64encode(f"\0{REPL}\0{PASSWORD}".encode()))
@@ -70,13 +29,13 @@ def offer_tls(server):
     cert, key = server.outside / "cert.pem", server.outside / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=replica",
                     "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
-    server._own(cert, key)
+    server.own(cert, key)
     server.set_conf(tls_server_cert=server.folder / "cert.pem", tls_server_key=server.folder / "key.pem")
     server.restart()
 
 
 def test_27_compression_can_be_required(fred):
-    with Recorder(fred.replica.address, fred.replica.sync_port) as wire:
+    with Pipe(fred.replica) as wire:
         ours(fred.master, "-z", "-A", conf=wire.conf)
         assert b"COMPRESS DEFLATE\r\n" in wire.sent
         assert len(wire.sent) < 30000 and b"the same words again" not in wire.sent
@@ -107,10 +66,10 @@ def test_27_required_compression_that_is_not_to_be_had_ends_the_run_at_once(fred
 
 
 def test_a_peer_on_this_host_is_not_compressed_unless_asked(fred):
-    with Recorder(fred.replica.address, fred.replica.sync_port) as wire:
+    with Pipe(fred.replica) as wire:
         ours(fred.master, "-A", conf=wire.conf)
         assert b"COMPRESS" not in wire.sent and b"the same words again" in wire.sent
-    with Recorder(fred.replica.address, fred.replica.sync_port) as wire:
+    with Pipe(fred.replica) as wire:
         ours(fred.master, "-A", conf={**wire.conf, "sync_compress": "on"})
         assert b"COMPRESS DEFLATE\r\n" in wire.sent
 
@@ -132,7 +91,7 @@ def test_an_imap_port_is_told_at_once(fred):
 def test_41_the_password_never_travels_in_the_clear_where_starttls_is_offered(fred):
     # stock sends it in the clear whenever the replica would take it so
     offer_tls(fred.replica)
-    with Recorder(fred.replica.address, fred.replica.sync_port) as wire:
+    with Pipe(fred.replica) as wire:
         run = ours(fred.master, "-A", conf=wire.conf)
         assert wire.sent.startswith(b"STARTTLS\r\n\x16")
         assert not any(secret in wire.sent for secret in SECRETS)

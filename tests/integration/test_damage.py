@@ -1,13 +1,11 @@
 """Damage on the master and hostile replicas: a clear error each, exit 1, the others are replicated."""
-import socket
-import threading
-
 import pytest
 
 from lab.clients import ours
 from lab.compare import compare
 from lab.dump import dump
 from lab.fill import fill
+from lab.pipe import Hangup, Pipe
 from lab.proxy import Proxy
 
 
@@ -107,46 +105,17 @@ def test_a_replica_that_closes_in_mid_answer_is_asked_again(pair, users):
     assert pair.differences() == []
 
 
-class FakeReplica:
-    """A csync server that answers GET USER of one user with rubbish or not at all; everything
-    else goes to the real replica."""
+class Poisoned(Pipe):
+    """Answers GET USER of one user with rubbish or not at all; everything else goes to the real replica."""
 
-    def __init__(self, replica, poisoned, answer):
-        self.replica, self.poisoned, self.answer = replica, poisoned, answer
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.conf = {"sync_host": "127.0.0.1", "sync_port": self.listener.getsockname()[1]}
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __init__(self, replica, user, answer):
+        super().__init__(replica)
+        self.question, self.answer = b"GET USER " + user.encode(), answer
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection((self.replica.address, self.replica.sync_port))
-            for s in (client, server):
-                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._pass, args=(server, client, None), daemon=True).start()
-            threading.Thread(target=self._pass, args=(client, server, b"GET USER " + self.poisoned.encode()),
-                             daemon=True).start()
-
-    def _pass(self, source, target, watch):
-        try:
-            while data := source.recv(65536):
-                if watch and watch in data:
-                    source.sendall(self.answer)
-                    break
-                target.sendall(data.replace(b"* COMPRESS DEFLATE\r\n", b""))
-        except OSError:
-            pass
-        for s in (source, target):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def close(self):
-        self.listener.close()
+    def from_client(self, data):
+        if self.question in data:
+            raise Hangup(self.answer)
+        return data
 
 
 @pytest.mark.parametrize("answer, told", [
@@ -161,11 +130,8 @@ class FakeReplica:
     (b"BYE shutting down\r\n", "shutting down|BYE"),
 ])
 def test_rubbish_for_one_user_fails_that_user_only(pair, users, answer, told):
-    fake = FakeReplica(pair.replica, users[1], answer)
-    try:
-        run = ours(pair.master, "-A", conf=fake.conf, check=False, timeout=60)
-    finally:
-        fake.close()
+    with Poisoned(pair.replica, users[1], answer) as poisoned:
+        run = ours(pair.master, "-A", conf=poisoned.conf, check=False, timeout=60)
     assert run.status == 1
     assert run.log_lines(told), "\n".join(str(x) for x in run.log_lines())
     assert run.log_lines(r"Error in do_user\(%s\): bailing out!" % users[1])

@@ -34,7 +34,7 @@ def test_a_layout(layout):
             if "metapartition_files" in layout:
                 meta = server.outside / "meta"
                 meta.mkdir()
-                server._own(meta)
+                server.own(meta)
                 server.set_conf({"metapartition-default": server.folder / "meta"})
                 server.restart()
         users = fill(pair.master, users=4, mailboxes=4, messages=8, seed=21)
@@ -71,7 +71,7 @@ def test_archived_messages_are_found(pair):
     for server in pair.servers:
         archive = server.outside / "archive"
         archive.mkdir()
-        server._own(archive)
+        server.own(archive)
         server.set_conf({"archivepartition-default": server.folder / "archive"})
         server.restart()
     users = fill(pair.master, users=2, mailboxes=2, messages=6, seed=23)

@@ -38,7 +38,7 @@ class SyncLock:
             folder = folder / "q"
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{name}.lock"
-        pair.master._own(folder)
+        pair.master.own(folder)
 
     def __enter__(self):
         self.file = open(self.path, "w")
@@ -224,10 +224,19 @@ def test_33_34_waits_between_attempts(users):
     assert run.status == 75
 
 
-def test_36_37_a_wrong_password_and_a_user_who_is_no_administrator(users):
+def test_36_a_wrong_password_is_a_failed_connection(users):
     run = ours(users.master, "-o", "-u", "a", conf={"sync_password": "wrong"}, check=False, timeout=30)
     assert run.status == 1 and run.log_lines("authenticat|[Ll]ogin")
     assert "wrong" not in "".join(str(x) for x in run.log_lines())
+
+
+def test_37_a_login_that_is_no_administrator_fails_every_object(users):
+    users.replica.set_conf(admins="cyrus")
+    users.replica.restart()
+    run = ours(users.master, "-u", "a", "b", check=False)
+    assert run.status == 1
+    assert run.log_lines("received NO response: .*Permission denied")
+    assert run.log_lines(r"sync_do_user\(a\): bailing out") and run.log_lines(r"sync_do_user\(b\): bailing out")
 
 
 def test_43_the_server_of_the_command_line_wins(users):

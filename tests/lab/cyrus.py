@@ -191,7 +191,8 @@ class Cyrus:
 
     # --- files --------------------------------------------------------------------------
 
-    def _own(self, *paths):
+    def own(self, *paths):
+        """Gives files and folders to the user that the servers run as."""
         if os.geteuid() == 0:
             for path in paths:
                 os.chown(path, self.uid, self.gid)
@@ -207,16 +208,16 @@ class Cyrus:
         for sub in ("conf", "spool", "sieve", "run", "run/proc", "run/lock", "run/tmp",
                     "conf/socket", "conf/db", "conf/msg", "conf/log", "conf/sync", "conf/user"):
             (out / sub).mkdir(exist_ok=True)
-            self._own(out / sub)
+            self.own(out / sub)
         (out / "log").touch()
         (out / "log").chmod(0o666)
-        self._own(out / "log")
+        self.own(out / "log")
         shutil.copy(self.place.shim, out / "syslog_shim.so")
         for user in (ADMIN, REPL):
             argv = self.command("/usr/sbin/saslpasswd2", "-f", self.folder / "sasldb2", "-c", "-p",
                                 "-u", self.name, user)
             subprocess.run(argv, input=PASSWORD.encode(), check=True, timeout=60)
-        self._own(out / "sasldb2")
+        self.own(out / "sasldb2")
         self._write_cyrus_conf()
 
     def _write_cyrus_conf(self):
