@@ -33,6 +33,10 @@ struct engine_options {
      * engine_run with it. */
     struct err *(*connect)(void *ctx, struct session **out);
     void *connect_ctx;
+    /* Opens a session with the master's own sync_server, through which what has to change on
+     * the master goes (copyback); one attempt, without waiting. NULL: none is configured. */
+    struct err *(*connect_master)(void *ctx, struct session **out);
+    void *connect_master_ctx;
 };
 
 struct engine;
