@@ -13,6 +13,7 @@
 #include "fansync/arena.h"
 #include "fansync/replica.h"
 #include "fansync/snapshot.h"
+#include "fansync/sync_crc.h"
 
 /* ---- folders (§2) ---- */
 
@@ -130,6 +131,42 @@ struct compare_result {
 /* Walks both lists; all of the master's records, expunged ones included. The result lives in a. */
 struct compare_result diff_compare(struct arena *a, const struct mailbox_header *m, const struct records *rec,
                                    const struct replica_mailbox *r, const struct replica_records *rrec);
+
+/* ---- mending what the comparison found (§7.1, §7.7) ---- */
+
+/* Whether the row needs what the replica's record says beyond the comparison. */
+bool compare_row_wants_detail(enum compare_row row);
+
+/* A record that the master does not have yet: where its message comes from. */
+struct mend_message {
+    size_t i;          /* in the records of the mend */
+    uint32_t from_uid; /* the message's present uid */
+    bool from_replica; /* on the replica, else on the master */
+};
+
+/* What one APPLY MAILBOX to the master's own server has to say, and what follows on the replica. */
+struct mend {
+    bool needed;             /* the master has to change at all */
+    struct mailbox_header m; /* as it will be */
+    struct records rec;      /* those to send, ascending: changed, then new ones */
+    struct sync_crcs crc;    /* of the whole result */
+    struct mend_message *messages;
+    size_t nmessages;
+    uint32_t *expunge; /* uids, on the replica once the master has confirmed */
+    size_t nexpunge;
+};
+
+/*
+ * Carries out the rows of a comparison on paper: changed records with fresh modseqs above both
+ * sides and above floor (the highest modseq that the owner's counters know), new ones above
+ * both sides' last uids. A message of the replica that was copied before, by a run that ended
+ * before it could expunge the original, is not copied again (§10.1). now: seconds, for
+ * LAST_UPDATED. details: of every uid whose row wants one; false if one is missing or is
+ * another message than compared (the replica has changed). The result lives in a.
+ */
+bool diff_mend(struct arena *a, const struct mailbox_header *m, const struct records *rec,
+               const struct replica_mailbox *r, const struct replica_records *rrec, const struct compare_result *c,
+               const struct replica_details *details, uint64_t floor, int64_t now, struct mend *out);
 
 /* ---- the rest of a user (§8.2 - §8.4) ---- */
 

@@ -37,6 +37,10 @@ struct engine_options {
      * the master goes (copyback); one attempt, without waiting. NULL: none is configured. */
     struct err *(*connect_master)(void *ctx, struct session **out);
     void *connect_master_ctx;
+    /* Called after a mailbox of the master was changed: other channels have to hear of it. */
+    void (*changed_master)(void *ctx, struct slice name);
+    void *changed_master_ctx;
+    const char *temp_path; /* where messages on their way from the replica to the master lie */
 };
 
 struct engine;
@@ -79,6 +83,8 @@ struct engine_counters {
     uint64_t records_sent;
     uint64_t messages_uploaded;
     uint64_t skipped;           /* things this version leaves alone, each with a notice */
+    uint64_t copybacks;         /* mailboxes that were changed on the master */
+    uint64_t conflicts;         /* mailboxes that would have to be changed on the master, but may not */
     uint64_t failed;            /* mailboxes that could not be brought up to date */
     struct session_counters wire; /* of all sessions */
 };

@@ -61,6 +61,29 @@ struct replica_records {
     } *r;
 };
 
+/* One record of a replica with all that it says: only those are kept that the master lacks or
+ * takes over. */
+struct replica_detail {
+    uint32_t uid;
+    uint32_t flags; /* REC_*, of those that are replicated */
+    uint64_t modseq;
+    uint64_t size;
+    uint64_t cid;
+    uint64_t createdmodseq;
+    int64_t last_updated;
+    int64_t internaldate;
+    int64_t savedate;
+    struct guid guid;
+    struct slice *userflags; /* by name */
+    size_t nuserflags;
+    struct annotation_list annotations; /* without the virtual ones; sorted */
+};
+
+struct replica_details { /* ascending by uid */
+    struct replica_detail *d;
+    size_t n, cap;
+};
+
 /* Everything a GET USER, GET META or GET MAILBOXES brought. */
 struct replica_state {
     struct replica_mailbox_list mailboxes;

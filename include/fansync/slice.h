@@ -46,6 +46,7 @@ static inline bool slice_begins(struct slice s, struct slice prefix)
 }
 
 /* Without regard to the case of ASCII letters. */
+bool slice_caseeq(struct slice a, struct slice b);
 bool slice_caseeqs(struct slice a, const char *cstr);
 
 /* Bytewise, the shorter first among equals: memcmp order. */

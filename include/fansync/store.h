@@ -102,6 +102,10 @@ struct err *store_subscriptions(struct store *s, struct arena *a, struct slice u
 
 struct err *store_seen(struct store *s, struct arena *a, struct slice userid, struct seen_list *out);
 
+/* The highest modseq of all mailboxes of the owner of that mailbox, as his counters file says
+ * (spec/store.md §6.5); 0 without conversations, and for shared mailboxes. */
+struct err *store_owner_modseq(struct store *s, struct slice name, uint64_t *out);
+
 /* *found false: no such root. */
 struct err *store_quota(struct store *s, struct arena *a, struct slice root, struct quota *out, bool *found);
 

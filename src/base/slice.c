@@ -3,10 +3,14 @@
 
 #include <strings.h>
 
+bool slice_caseeq(struct slice a, struct slice b)
+{
+    return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+}
+
 bool slice_caseeqs(struct slice a, const char *cstr)
 {
-    size_t n = strlen(cstr);
-    return a.n == n && (n == 0 || strncasecmp(a.p, cstr, n) == 0);
+    return slice_caseeq(a, slice_str(cstr));
 }
 
 int slice_cmp(struct slice a, struct slice b)

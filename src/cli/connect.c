@@ -75,6 +75,42 @@ void connector_init(struct connector *c, const struct config *config, const stru
     };
 }
 
+static const char *first_of(const char *x, const char *y)
+{
+    return x ? x : y;
+}
+
+void connector_init_master(struct connector *c, const struct config *config, const struct options *o)
+{
+    const char *channel = o->channel;
+    const char *server = config_channel_string(config, channel, "sync_copyback_host");
+    *c = (struct connector){ .once = true };
+    if (!server)
+        return;
+    c->session = (struct session_options){
+        .server = server,
+        .port = config_channel_string(config, channel, "sync_copyback_port"),
+        .authname = first_of(config_channel_string(config, channel, "sync_copyback_authname"),
+                             config_channel_string(config, channel, "sync_authname")),
+        .realm = first_of(config_channel_string(config, channel, "sync_copyback_realm"),
+                          config_channel_string(config, channel, "sync_realm")),
+        .password = first_of(config_channel_string(config, channel, "sync_copyback_password"),
+                             config_channel_string(config, channel, "sync_password")),
+        .mechs = connect_mechs(config, server),
+        .connect_timeout = at_least(config_duration(config, "client_timeout"), 1),
+        .timeout = at_least(config_channel_duration(config, channel, "sync_timeout"), LEAST_TIMEOUT),
+        .compress = COMPRESS_OFF,
+        .trace = o->verbose > 1,
+        .stop = process_stop_flag(),
+    };
+}
+
+struct err *connect_master(void *ctx, struct session **out)
+{
+    const struct connector *c = ctx;
+    return session_open(&c->session, out);
+}
+
 int64_t connect_next_wait(int64_t previous, int64_t maxwait)
 {
     int64_t wait = previous ? previous * 2 : FIRST_WAIT;

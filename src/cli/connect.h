@@ -32,6 +32,13 @@ void connector_init(struct connector *c, const struct config *config, const stru
  */
 struct err *session_connect_retry(void *ctx, struct session **out);
 
+/*
+ * The same for the master's own sync_server (copyback): server NULL if none is configured.
+ * What is not said of it is as for the replica. connect_master is the engine's: one attempt.
+ */
+void connector_init_master(struct connector *c, const struct config *config, const struct options *o);
+struct err *connect_master(void *ctx, struct session **out);
+
 /* The wait that follows one of that length (0: the first). For tests. */
 int64_t connect_next_wait(int64_t previous, int64_t maxwait);
 

@@ -55,7 +55,7 @@ static struct err *run_mode(const struct options *o, struct run *r, const struct
 }
 
 static struct engine *make_engine(const struct options *o, struct config *config, struct store *store,
-                                  struct connector *c)
+                                  struct connector *c, struct connector *master)
 {
     int64_t batchsize = config_channel_int(config, o->channel, "sync_batchsize");
     struct engine_options e = {
@@ -72,6 +72,9 @@ static struct engine *make_engine(const struct options *o, struct config *config
         .stop = process_stop_flag(),
         .connect = session_connect_retry,
         .connect_ctx = c,
+        .connect_master = master->session.server ? connect_master : NULL,
+        .connect_master_ctx = master,
+        .temp_path = config_string(config, "temp_path"),
     };
     return engine_new(&e);
 }
@@ -84,10 +87,11 @@ static void tell_counters(const struct options *o, const struct engine *e, const
     double seconds = (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) / 1e9;
     struct buf b = BUF_INIT;
     buf_printf(&b, "users=<%llu> mailboxes=<%llu> sent=<%llu> records=<%llu> messages=<%llu> failed=<%llu> "
-               "skipped=<%llu> commands=<%llu> round_trips=<%llu> bytes_out=<%llu> bytes_in=<%llu> seconds=<%.2f>",
+               "skipped=<%llu> copybacks=<%llu> conflicts=<%llu> commands=<%llu> round_trips=<%llu> bytes_out=<%llu> bytes_in=<%llu> seconds=<%.2f>",
                (unsigned long long)c.users, (unsigned long long)c.mailboxes, (unsigned long long)c.mailboxes_sent,
                (unsigned long long)c.records_sent, (unsigned long long)c.messages_uploaded,
-               (unsigned long long)c.failed, (unsigned long long)c.skipped, (unsigned long long)c.wire.commands,
+               (unsigned long long)c.failed, (unsigned long long)c.skipped, (unsigned long long)c.copybacks,
+               (unsigned long long)c.conflicts, (unsigned long long)c.wire.commands,
                (unsigned long long)c.wire.round_trips, (unsigned long long)c.wire.bytes_out,
                (unsigned long long)c.wire.bytes_in, seconds);
     log_msg(c.skipped || c.failed ? LOG_NOTICE : LOG_INFO, "sync_client done: %s", buf_cstr(&b));
@@ -110,7 +114,7 @@ static int status_of(struct err *err, bool failed)
 
 static int run(const struct options *o, struct config *config)
 {
-    struct connector connector;
+    struct connector connector, master;
     struct store *store;
     struct arena a = ARENA_INIT;
     struct slice *names = NULL;
@@ -118,6 +122,7 @@ static int run(const struct options *o, struct config *config)
     struct timespec begun;
 
     connector_init(&connector, config, o);
+    connector_init_master(&master, config, o);
     process_delay(o->startup_delay);
     process_catch_signals();
     clock_gettime(CLOCK_MONOTONIC, &begun);
@@ -127,7 +132,7 @@ static int run(const struct options *o, struct config *config)
     if (err)
         process_fatal(EX_SOFTWARE, "%s", err->msg);
     struct run r = { .store = store, .verbose = o->verbose > 0, .skip_locked = o->skip_locked };
-    r.engine = make_engine(o, config, store, &connector);
+    r.engine = make_engine(o, config, store, &connector, &master);
     bool failed = false;
     err = engine_connect(r.engine);
     if (!err && !take_names(o, &a, &names, &n))

@@ -72,12 +72,17 @@ static enum compare_row only_master(const struct comparison *c, size_t i)
     return ROW_NOTHING; /* new to the replica: sent whatever its modseq (records.c) */
 }
 
-/* [S2] - [S4]: two messages under one uid. */
+/* [S2] - [S4]: two messages under one uid. The smaller GUID goes first, so that whoever
+ * mends it gives out the same new uids. */
 static void two_messages(struct comparison *c, size_t i, const struct replica_record *r)
 {
+    bool theirs_first = memcmp(r->guid.b, c->rec->guid[i].b, GUID_SIZE) < 0;
+    if (theirs_first)
+        add(c, only_replica(c, r), r->uid);
     if (!expunged(c, i))
         add(c, ROW_RENUMBER, c->rec->uid[i]);
-    add(c, only_replica(c, r), r->uid);
+    if (!theirs_first)
+        add(c, only_replica(c, r), r->uid);
 }
 
 /* [S5] - [S7]: one message, live on both sides. */

@@ -59,6 +59,7 @@ struct err *store_xconvmodseq(struct store *s, const struct mbentry *e, uint64_t
 
 /* ---- counters ---- */
 
+#define HIGHEST_AT 8
 #define RACL_AT 88
 #define TRAILER 8 /* uidvalidity and CRC */
 #define FIRST_VERSION_WITH_RACL 4
@@ -66,7 +67,12 @@ struct err *store_xconvmodseq(struct store *s, const struct mbentry *e, uint64_t
 /* By version: the whole length, trailer included. */
 static const size_t COUNTERS_LENGTH[] = { 48, 56, 64, 88, 104, 120, 200, 232, 264, 296 };
 
-static struct err *parse_counters(struct slice b, uint64_t *racl)
+struct counters {
+    uint64_t highest;
+    uint64_t racl;
+};
+
+static struct err *parse_counters(struct slice b, struct counters *out)
 {
     if (b.n < COUNTERS_LENGTH[0])
         return err_new(ERR_CORRUPT, "offset %zu: is cut off", b.n);
@@ -78,12 +84,13 @@ static struct err *parse_counters(struct slice b, uint64_t *racl)
         return err_new(ERR_CORRUPT, "offset %zu: is %zu bytes long instead of %zu", b.n, b.n, length);
     if (crc32_add(0, b.p, length - 4) != be32(b.p + length - 4))
         return err_new(ERR_CORRUPT, "offset %zu: the checksum is wrong", length - 4);
+    out->highest = be64(b.p + HIGHEST_AT);
     if (version >= FIRST_VERSION_WITH_RACL)
-        *racl = be64(b.p + RACL_AT);
+        out->racl = be64(b.p + RACL_AT);
     return NULL;
 }
 
-static struct err *read_racl(struct store *s, struct arena *a, const struct mbname *m, uint64_t *out)
+static struct err *read_counters(struct store *s, struct arena *a, const struct mbname *m, struct counters *out)
 {
     const char *path = NULL;
     struct buf b = BUF_INIT;
@@ -99,13 +106,29 @@ static struct err *read_racl(struct store *s, struct arena *a, const struct mbna
 struct err *store_raclmodseq(struct store *s, const struct mbentry *e, uint64_t *out)
 {
     struct arena a = ARENA_INIT;
+    struct counters c = { 0, 0 };
     struct err *err = NULL;
-    *out = 0;
-    if (!s->conversations)
-        return NULL;
-    struct mbname m = names_from_internal(&a, &s->names, e->name);
-    if (m.localpart.n && !m.deleted_time && m.nboxes == 0)
-        err = read_racl(s, &a, &m, out);
+    if (s->conversations) {
+        struct mbname m = names_from_internal(&a, &s->names, e->name);
+        if (m.localpart.n && !m.deleted_time && m.nboxes == 0)
+            err = read_counters(s, &a, &m, &c);
+    }
+    *out = c.racl;
+    arena_free(&a);
+    return err;
+}
+
+struct err *store_owner_modseq(struct store *s, struct slice name, uint64_t *out)
+{
+    struct arena a = ARENA_INIT;
+    struct counters c = { 0, 0 };
+    struct err *err = NULL;
+    if (s->conversations) {
+        struct mbname m = names_from_internal(&a, &s->names, name);
+        if (m.localpart.n)
+            err = read_counters(s, &a, &m, &c);
+    }
+    *out = c.highest;
     arena_free(&a);
     return err;
 }

@@ -56,7 +56,7 @@ static struct err *send_mailbox(struct work *w)
     const char *verb = e->o.local_only ? "APPLY LOCAL_MAILBOX" : "APPLY MAILBOX";
     struct mailbox_command c = {
         .m = w->m, .rec = &w->rec, .type = w->type, .partition = w->partition, .r = w->r, .have = w->have,
-        .part = w->part, .guard = w->guard, .sync_crc = w->sync_crc, .sync_crc_annot = w->sync_crc_annot,
+        .part = w->part, .also = w->also, .guard = w->guard, .sync_crc = w->sync_crc, .sync_crc_annot = w->sync_crc_annot,
     };
     uint64_t nrecords;
     log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(w->entry->name));

@@ -196,7 +196,7 @@ struct err *mailbox_command_write(struct session *s, struct buf *b, const struct
     buf_adds(b, " (");
     for (size_t i = 0; i < c->rec->n; i++) {
         uint64_t modseq;
-        if (!diff_record_in_part(c->rec, i, c->have, &c->part, &modseq))
+        if (!diff_record_in_part(c->rec, i, c->have, &c->part, &modseq) && !(c->also && c->also[i]))
             continue;
         if (*nrecords) {
             /* the blank goes in before the flow, which may leave the buffer empty */

@@ -14,6 +14,7 @@ struct mailbox_command {
     const struct replica_mailbox *r; /* NULL: new there */
     struct record_bounds have;       /* what the replica has of the records */
     struct record_part part;
+    const bool *also; /* records to send besides, parallel to rec; or NULL */
     bool guard; /* send SINCE_*: refuse if the replica is not in the state r */
     uint32_t sync_crc;
     uint32_t sync_crc_annot;

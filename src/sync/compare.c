@@ -2,10 +2,11 @@
  * The full comparison of a mailbox (spec/algorithm.md §7): the replica's records are asked for,
  * streamed into a compact array, and compared with all of the master's.
  *
- * Only what needs no change on the master is mended here: messages that the master expunged
- * and has forgotten since are expunged on the replica, and an ordinary update follows. Everything
- * else is a conflict: the mailbox stays as it is on both sides, and its error says which
- * messages are concerned.
+ * What needs no change on the master is mended here: messages that the master expunged and has
+ * forgotten since are expunged on the replica, and an ordinary update follows. The rest is
+ * copyback's (copyback.c) or, with -O, forced on the replica. Where neither can be, it is a
+ * conflict: the mailbox stays as it is on both sides, and its error says which messages
+ * are concerned.
  */
 #include "sync/unit.h"
 
@@ -91,7 +92,7 @@ static struct err *ask_full(struct work *w)
 /* ---- deciding ---- */
 
 /* Says the first few differences; the numbers are for the operator who has to choose. */
-static struct err *conflict(const struct work *w, const struct compare_result *c)
+struct err *compare_conflict(struct work *w, const struct compare_result *c)
 {
     enum { TOLD = 3 };
     struct buf b = BUF_INIT;
@@ -102,42 +103,37 @@ static struct err *conflict(const struct work *w, const struct compare_result *c
         if (n++ < TOLD)
             buf_printf(&b, "%suid %u %s", n > 1 ? "; " : "", c->d[i].uid, compare_row_text(c->d[i].row));
     }
-    struct err *err = err_new(ERR_CONFLICT, "both sides have changed, and this version does not change the master: "
+    struct err *err = err_new(ERR_CONFLICT, "both sides have changed, and the master may not be changed: "
                               "%zu messages differ: %s%s", n, buf_cstr(&b), n > TOLD ? "; ..." : "");
     log_msg(LOG_ERR, "SYNCERROR: both sides have changed: mailbox=<" SLICE_FMT "> messages=<%zu>",
             SLICE_ARG(w->entry->name), n);
+    w->unit->engine->counters.conflicts++;
     buf_free(&b);
     return err;
 }
 
-static bool only_stale(const struct compare_result *c)
-{
-    for (size_t i = 0; i < c->n; i++)
-        if (c->d[i].row != ROW_STALE)
-            return false;
-    return true;
-}
-
-static struct err *send_expunge(struct work *w, const struct compare_result *c)
+struct err *compare_send_expunge(struct work *w, const uint32_t *uid, size_t n)
 {
     struct session *s = w->unit->engine->session;
+    if (n == 0)
+        return NULL;
     struct buf *b = session_begin(s, "APPLY EXPUNGE", NULL, NULL, failed_if_refused, w);
     buf_adds(b, "%(");
     dlist_put_str(b, "MBOXNAME", w->entry->name);
     dlist_put_str(b, "UNIQUEID", w->entry->uniqueid);
     dlist_put_key(b, "UID");
     buf_adds(b, " (");
-    for (size_t i = 0; i < c->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (i)
             buf_addc(b, ' ');
-        buf_add_u64(b, c->d[i].uid);
+        buf_add_u64(b, uid[i]);
     }
     buf_adds(b, "))");
     return session_end(s);
 }
 
 /* The master's side is read again, whole: the answer took its time. */
-static struct err *load_all(struct work *w)
+struct err *compare_load_all(struct work *w)
 {
     struct unit *u = w->unit;
     struct mailbox *mb;
@@ -153,24 +149,86 @@ static struct err *load_all(struct work *w)
     return NULL;
 }
 
+static size_t count_row(const struct compare_result *c, enum compare_row row)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        n += c->d[i].row == row;
+    return n;
+}
+
+/* Whether the two sides can only meet if the master changes. */
+static bool wants_master(const struct work *w, const struct compare_result *c)
+{
+    return count_row(c, ROW_STALE) < c->n || w->r->highestmodseq > w->m->highestmodseq ||
+           w->r->last_uid > w->m->last_uid || w->r->uidvalidity > w->m->uidvalidity ||
+           work_raises_foldermodseq(w);
+}
+
+/* Expunges what the master has forgotten, and has the update sent. */
+static struct err *update(struct work *w, const struct compare_result *c)
+{
+    uint32_t *stale = arena_array(&w->unit->arena, c->n, sizeof *stale);
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->d[i].row == ROW_STALE)
+            stale[n++] = c->d[i].uid;
+    w->have = diff_bounds(w->r);
+    w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
+    w->guard = false; /* the EXPUNGE changes the sums */
+    w->state = WORK_SEND;
+    return compare_send_expunge(w, stale, n);
+}
+
+/* ---- -O: the replica follows, or nothing is sent (spec/algorithm.md §7.8) ---- */
+
+/* FORCE lets modseqs fall, but brings no message back and removes none; nor may a uid that the
+ * replica has used be given out again. */
+static bool can_be_forced(const struct work *w, const struct compare_result *c)
+{
+    const struct replica_records *l = &w->replica_records;
+    if (count_row(c, ROW_EXPUNGE_HERE) + count_row(c, ROW_RENUMBER) + count_row(c, ROW_APPEND_HERE) +
+        count_row(c, ROW_COPYBACK) > 0)
+        return false;
+    return l->n == 0 || l->r[l->n - 1].uid <= w->m->last_uid;
+}
+
+static struct err *force(struct work *w, const struct compare_result *c)
+{
+    if (!can_be_forced(w, c)) {
+        work_fail(w, compare_conflict(w, c));
+        return NULL;
+    }
+    struct map uids = MAP_INIT;
+    for (size_t i = 0; i < c->n; i++)
+        map_put(&uids, slice_of((const char *)&c->d[i].uid, sizeof c->d[i].uid), w);
+    w->also = arena_array(&w->unit->arena, w->rec.n, sizeof *w->also);
+    for (size_t i = 0; i < w->rec.n; i++)
+        w->also[i] = map_get(&uids, slice_of((const char *)&w->rec.uid[i], sizeof w->rec.uid[i])) != NULL;
+    map_free(&uids);
+    struct err *err = update(w, c);
+    w->part = (struct record_part){ true, w->m->last_uid, w->m->highestmodseq };
+    return err;
+}
+
 static struct err *compare_one(struct work *w)
 {
-    struct err *err = load_all(w);
+    struct engine *e = w->unit->engine;
+    struct err *err = compare_load_all(w);
     if (err) {
         work_fail(w, err);
         return NULL;
     }
     struct compare_result c = diff_compare(&w->unit->arena, w->m, &w->rec, w->r, &w->replica_records);
-    if (!only_stale(&c) || w->r->highestmodseq > w->m->highestmodseq || w->r->last_uid > w->m->last_uid ||
-        w->r->uidvalidity > w->m->uidvalidity) {
-        work_fail(w, conflict(w, &c));
-        return NULL;
-    }
-    w->have = diff_bounds(w->r);
-    w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
-    w->guard = false; /* the EXPUNGE changes the sums */
-    w->state = WORK_SEND;
-    return c.n ? send_expunge(w, &c) : NULL;
+    if (!wants_master(w, &c))
+        return update(w, &c);
+    tell_differences(w, &c);
+    if (e->o.force)
+        return force(w, &c);
+    if (master_session(e))
+        return copyback_run(w, c);
+    work_fail(w, compare_conflict(w, &c));
+    return NULL;
 }
 
 /* ---- the phase ---- */

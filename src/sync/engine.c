@@ -47,6 +47,7 @@ void engine_drop_session(struct engine *e)
 void engine_free(struct engine *e)
 {
     engine_drop_session(e);
+    master_drop(e);
     arena_free(&e->staged_arena);
     arena_free(&e->locks_arena);
     free(e);

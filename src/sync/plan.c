@@ -2,8 +2,6 @@
  * Phase 2: read the master's mailboxes of a unit, match them with the replica's and decide
  * what each needs (spec/algorithm.md §1.1, §2, §3). No network: every lock of a mailbox
  * is released before the next one is taken.
- *
- * Conflicts, which need a full comparison, are an error of their mailbox and never half mended.
  */
 #include "sync/unit.h"
 
@@ -68,6 +66,12 @@ static struct err *load_records(struct work *w, struct mailbox *mb)
     return NULL;
 }
 
+bool work_raises_foldermodseq(const struct work *w)
+{
+    const struct engine_options *o = &w->unit->engine->o;
+    return w->r->foldermodseq > w->m->entry.foldermodseq && !o->force && o->connect_master;
+}
+
 static struct err *decide(struct work *w, struct mailbox *mb)
 {
     struct unit *u = w->unit;
@@ -78,6 +82,10 @@ static struct err *decide(struct work *w, struct mailbox *mb)
     bool mismatch = map_get(&u->mismatch, w->entry->name) != NULL;
     if (v == MAILBOX_UNCHANGED && !mismatch)
         return NULL;
+    if (w->r && v == MAILBOX_UPDATE && work_raises_foldermodseq(w)) {
+        v = MAILBOX_AHEAD;
+        what = "FOLDERMODSEQ";
+    }
     if (w->r && (v != MAILBOX_UPDATE || mismatch)) {
         log_msg(LOG_NOTICE, "SYNCNOTICE: comparing all records: mailbox=<" SLICE_FMT "> because=<%s>",
                 SLICE_ARG(w->entry->name), mismatch ? "CRC" : what);
@@ -129,7 +137,7 @@ static bool placed(struct work *w)
         work_fail(w, err_wrap(err_copy(refused), "rename from " SLICE_FMT, SLICE_ARG(f->r->name)));
         return false;
     }
-    if (f->occupant && f->occupant->last_uid > 0) {
+    if (f->occupant && f->occupant->last_uid > 0 && !w->unit->engine->o.force) {
         work_fail(w, err_new(ERR_MOVED, "the replica has another mailbox with messages under this name "
                              "(uniqueid " SLICE_FMT ", here " SLICE_FMT ")", SLICE_ARG(f->occupant->uniqueid),
                              SLICE_ARG(w->entry->uniqueid)));

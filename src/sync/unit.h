@@ -36,7 +36,11 @@ struct work {
     const struct replica_mailbox *r;
     struct record_bounds have; /* grows with every confirmed part */
     struct record_part part;
-    struct replica_records replica_records; /* of a full comparison */
+    /* Of a full comparison: */
+    struct replica_records replica_records;
+    struct map wanted;              /* uids of which details are asked for */
+    struct replica_details details;
+    bool *also; /* records to send whatever their modseq (-O), parallel to rec; or NULL */
     bool guard; /* the replica's state is known well enough to send SINCE_* */
     uint32_t sync_crc, sync_crc_annot;
     bool shell_sent; /* failed, but made empty for the sake of the user's others */
@@ -75,6 +79,8 @@ struct unit {
 struct engine {
     struct engine_options o;
     struct session *session;
+    struct session *master;   /* to the master's own server; opened when first needed */
+    bool master_told;         /* that it cannot be had */
     bool sieve_mailbox;       /* enabled on this session */
     struct session_counters closed; /* of sessions that have ended */
     struct engine_counters counters;
@@ -119,6 +125,28 @@ void unit_replan(struct unit *u);
 
 /* compare.c: full comparisons; what can be settled becomes WORK_SEND. */
 struct err *window_compare(struct engine *e, struct unit *units, size_t n);
+
+/* The master's side of w anew, all of its records. */
+struct err *compare_load_all(struct work *w);
+/* The replica's copy of the folder's own modseq is higher, and the master's can be raised. */
+bool work_raises_foldermodseq(const struct work *w);
+struct err *compare_send_expunge(struct work *w, const uint32_t *uid, size_t n);
+/* The error of a mailbox that would need a change on the master; counted. */
+struct err *compare_conflict(struct work *w, const struct compare_result *c);
+
+/* detail.c: the records of the replica that the rows want, with all they say, into w->details. */
+struct err *detail_ask(struct work *w, const struct compare_result *c);
+
+/* master.c: the master's own server. False: none is configured or answers, which is told. */
+bool master_session(struct engine *e);
+void master_drop(struct engine *e);
+
+/* copyback.c: changes the master as the comparison wants; w becomes WORK_SEND or WORK_FAILED.
+ * An error is the replica's session's. */
+struct err *copyback_run(struct work *w, struct compare_result c);
+
+/* tell.c: the differences of a mailbox in the log, in the stock client's words. */
+void tell_differences(const struct work *w, const struct compare_result *c);
 
 /* upload.c, apply.c: one round of a window; each is one burst and one wait. */
 struct err *window_reserve(struct engine *e, struct unit *units, size_t n);

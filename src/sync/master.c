@@ -1,0 +1,45 @@
+/*
+ * The session with the master's own sync_server, through which everything goes that has to
+ * change on the master: its store is never written by us (spec/store.md §8.5). Opened when a
+ * conflict first needs it, kept until the engine ends or it breaks. FORCE and GET USER are
+ * never sent on it: the first would stay with the server's process, the second deletes files.
+ */
+#include "sync/unit.h"
+
+#include "fansync/log.h"
+
+static void tell_once(struct engine *e, const char *what, const char *why)
+{
+    if (!e->master_told)
+        log_msg(LOG_WARNING, "SYNCNOTICE: %s: mailboxes that changed on both sides are left as they are%s%s", what,
+                *why ? ": " : "", why);
+    e->master_told = true;
+}
+
+bool master_session(struct engine *e)
+{
+    if (e->master && !session_dead(e->master))
+        return true;
+    master_drop(e);
+    if (!e->o.connect_master) {
+        tell_once(e, "no copyback service is configured (sync_copyback_host)", "");
+        return false;
+    }
+    struct err *err = e->o.connect_master(e->o.connect_master_ctx, &e->master);
+    if (!err) {
+        e->master_told = false;
+        return true;
+    }
+    e->master = NULL;
+    tell_once(e, "the copyback service does not answer", err->msg);
+    err_free(err);
+    return false;
+}
+
+void master_drop(struct engine *e)
+{
+    if (!e->master)
+        return;
+    session_close(e->master);
+    e->master = NULL;
+}
