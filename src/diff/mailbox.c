@@ -84,7 +84,7 @@ static const char *first_difference(const struct mailbox_header *m, struct slice
 }
 
 /* What the replica would refuse with CHECKSUM (§5.3 no. 6), found before it is asked. */
-static const char *replica_is_ahead(const struct mailbox_header *m, const struct replica_mailbox *r)
+const char *diff_replica_is_ahead(const struct mailbox_header *m, const struct replica_mailbox *r)
 {
     if (r->highestmodseq > m->highestmodseq)
         return "HIGHESTMODSEQ";
@@ -92,6 +92,8 @@ static const char *replica_is_ahead(const struct mailbox_header *m, const struct
         return "UIDVALIDITY";
     if (r->last_uid > m->last_uid)
         return "LAST_UID";
+    if (m->xconvmodseq != 0 && r->xconvmodseq > m->xconvmodseq)
+        return "XCONVMODSEQ";
     return NULL;
 }
 
@@ -108,7 +110,7 @@ enum mailbox_verdict diff_mailbox(const struct mailbox_header *m, struct slice t
     *what = first_difference(m, type, r, reverseacls);
     if (!*what)
         return MAILBOX_UNCHANGED;
-    const char *ahead = replica_is_ahead(m, r);
+    const char *ahead = diff_replica_is_ahead(m, r);
     if (ahead) {
         *what = ahead;
         return MAILBOX_AHEAD;

@@ -130,7 +130,8 @@ struct err *window_compare(struct engine *e, struct unit *units, size_t n);
 struct err *compare_load_all(struct work *w);
 /* The replica's copy of the folder's own modseq is higher, and the master's can be raised. */
 bool work_raises_foldermodseq(const struct work *w);
-struct err *compare_send_expunge(struct work *w, const uint32_t *uid, size_t n);
+/* Expunges the uids on the replica and makes w WORK_SEND. */
+struct err *compare_update(struct work *w, const struct compare_result *c, const uint32_t *uid, size_t n);
 /* The error of a mailbox that would need a change on the master; counted. */
 struct err *compare_conflict(struct work *w, const struct compare_result *c);
 
