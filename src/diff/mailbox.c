@@ -66,7 +66,8 @@ static const char *first_difference(const struct mailbox_header *m, struct slice
         return "POP3_SHOW_AFTER";
     if (m->options != option_bits(r->options))
         return "OPTIONS";
-    if (r->foldermodseq != 0 && m->entry.foldermodseq != r->foldermodseq)
+    /* A replica keeps its own if that is higher: only a change of the master's can help. */
+    if (r->foldermodseq != 0 && m->entry.foldermodseq > r->foldermodseq)
         return "FOLDERMODSEQ";
     if (!slice_eq(m->entry.acl, r->acl))
         return "ACL";
