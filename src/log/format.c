@@ -67,7 +67,7 @@ bool synclog_format(struct buf *b, const struct action *a)
     bool two = has_two(a);
     if (!word || !can_be_written(a->a) || (two && !can_be_written(a->b)))
         return false;
-    if ((a->a.n == 0 && a->kind != ACTION_ANNOTATION) || (two && a->b.n == 0))
+    if ((a->a.n == 0 && a->kind != ACTION_ANNOTATION && a->kind != ACTION_UNUSER) || (two && a->b.n == 0))
         return false;
     buf_adds(b, word);
     add_argument(b, a->a);

@@ -22,7 +22,7 @@ static const struct type types[] = {
     { "RENAME", ACTION_RENAME, "mailbox name", "mailbox name", false, false },
     { "UNMAILBOX", ACTION_UNMAILBOX, "mailbox name", NULL, false, false },
     { "USER", ACTION_USER, "user name", NULL, false, false },
-    { "UNUSER", ACTION_UNUSER, "user name", NULL, false, false },
+    { "UNUSER", ACTION_UNUSER, "user name", NULL, false, true },
     { "META", ACTION_META, "user name", NULL, false, false },
     { "SIEVE", ACTION_META, "user name", NULL, false, false },
     { "QUOTA", ACTION_QUOTA, "quota root", NULL, false, false },

@@ -172,6 +172,8 @@ void unit_plan(struct unit *u)
 {
     struct err *err = NULL;
     u->planned = true;
+    if (item_is_single(u->item))
+        return;
     if (u->item->kind == ITEM_USER)
         err = user_entries(u);
     else if (u->item->kind == ITEM_MAILBOXES)

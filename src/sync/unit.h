@@ -157,6 +157,15 @@ void engine_forget_staged(struct engine *e);
 
 /* meta.c: quotas, subscriptions, seen states. */
 struct err *unit_meta(struct unit *u);
+/* The parts, for single objects. Errors are the session's; a refusal fails the unit. */
+struct err *meta_quota(struct unit *u, struct slice root, bool always);
+struct err *meta_subscription(struct unit *u, struct slice name, bool subscribed);
+struct err *meta_seen(struct unit *u, const struct seen_row *row);
+
+/* single.c: items that are one object. */
+bool item_is_single(const struct engine_item *item);
+struct err *single_ask(struct unit *u);
+struct err *single_send(struct unit *u);
 
 /* window.c */
 struct err *window_run(struct engine *e, struct unit *units, size_t n);
