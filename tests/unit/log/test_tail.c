@@ -99,6 +99,19 @@ static void run_ms(int ms)
     } while (test_now_ns() < end);
 }
 
+/* Until the hooks were told as many bytes, or the file is gone; five seconds at most. */
+static void run_until_told(size_t bytes)
+{
+    for (int i = 0; i < 500 && buf_len(&owner.told) < bytes; i++)
+        run_ms(10);
+}
+
+static void run_until_gone(const char *name)
+{
+    for (int i = 0; i < 50 && exists(name); i++)
+        run_ms(100);
+}
+
 static const char *told(void)
 {
     static char text[4096];
@@ -226,12 +239,13 @@ static void a_record_written_just_before_the_truncation_is_not_lost(void **state
 static void truncations_keep_their_distance(void **state)
 {
     (void)state;
+    int64_t start = test_now_ns();
     follow_with((struct tailer_options){ .compact_ms = 60 });
     for (int i = 0; i < 40; i++) {
         daemon_appends("MAILBOX a\n");
         run_ms(5);
     }
-    assert_in_range(stats().truncations, 2, 5);
+    assert_in_range(stats().truncations, 2, (test_now_ns() - start) / 60000000);
     assert_int_equal(stats().records, 40);
 }
 
@@ -345,7 +359,7 @@ static void the_log_stays_while_bad_lines_cannot_be_kept(void **state)
     assert_string_equal(content_of("log"), "MAILBOX a\nFOO x\n");
     assert_int_equal(times_said("Unable to write to log file"), 1);
     rmdir(scratch_path("rejected"));
-    run_ms(1100);
+    run_until_told(1);
     assert_string_equal(told(), "]");
     assert_string_equal(content_of("rejected"), "FOO x\n");
 }
@@ -361,7 +375,7 @@ static void a_line_that_is_too_long_is_kept_and_passed_over(void **state)
     memcpy(text + n - 11, "\nMAILBOX b\n", 12);
     follow();
     daemon_appends(text);
-    run_ms(50);
+    run_until_told(6);
     assert_string_equal(told(), "[a b ]");
     assert_int_equal(times_said("/log: offset 10: Line too long: "), 1);
     assert_int_equal(stat(scratch_path("rejected"), &st), 0);
@@ -393,7 +407,7 @@ static void a_log_renamed_by_another_is_read_to_its_end(void **state)
 static void a_foreign_log_run_is_left_alone_until_it_stands_still(void **state)
 {
     (void)state;
-    follow_with((struct tailer_options){ .takeover_ms = 300 });
+    follow_with((struct tailer_options){ .takeover_ms = 600 });
     run_ms(5);
     daemon_appends("MAILBOX a\n");
     owner.settled = false;
@@ -415,7 +429,7 @@ static void a_foreign_log_run_is_left_alone_until_it_stands_still(void **state)
     daemon_appends("MAILBOX c\n");
     run_ms(20);
     assert_string_equal(told(), "[c ]");
-    run_ms(1100); /* looked at once a second without events */
+    run_until_gone("log-run");
     assert_string_equal(told(), "[a b ]");
     assert_false(exists("log-run"));
     assert_said("was left alone: taking it over");
@@ -599,13 +613,14 @@ static void paced_hand_over_leaves_files_as_the_stock_client_does(void **state)
 static void paced_hand_overs_keep_their_distance(void **state)
 {
     (void)state;
+    int64_t start = test_now_ns();
     follow_with((struct tailer_options){ .paced_handover = true });
     for (int i = 0; i < 40; i++) {
         daemon_appends("MAILBOX a\n");
         run_ms(5);
     }
     run_ms(50);
-    assert_in_range(stats().rotations, 3, 13);
+    assert_in_range(stats().rotations, 3, (test_now_ns() - start) / 20000000 + 1);
     assert_int_equal(stats().records, 40);
     assert_false(exists("log"));
 }
@@ -618,9 +633,9 @@ static void a_log_of_many_megabytes_is_read_whole(void **state)
         buf_printf(&b, "MAILBOX user.someone.%d\n", i);
     scratch_write("log", buf_ptr(&b), buf_len(&b));
     follow_with((struct tailer_options){ .rotate_ms = 60000 });
-    run_ms(100);
+    for (int i = 0; i < 500 && stats().truncations == 0; i++)
+        run_ms(10);
     assert_int_equal(stats().records, 200000);
-    run_ms(10);
     assert_string_equal(content_of("log"), "");
     buf_free(&b);
 }
