@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "log/append.h"
 #include "log/files.h"
 
 #define LONGEST_TRY_MS 10000
@@ -38,9 +39,9 @@ static struct err *open_log(const char *path, int *fd, bool *created)
 
 /* Open and locked, and path named it after the lock was had: now nobody may rename it
  * without waiting for us. */
-static struct err *open_locked(const char *path, int *fd, bool *created)
+static struct err *open_locked(const char *path, int64_t wait_ms, int *fd, bool *created)
 {
-    int64_t end = files_now_ms() + LONGEST_TRY_MS;
+    int64_t end = files_now_ms() + wait_ms;
     for (;;) {
         int64_t left = end - files_now_ms();
         TRY(open_log(path, fd, created));
@@ -111,15 +112,20 @@ static struct err *sync_folder(const char *path)
     return e;
 }
 
-struct err *synclog_append(const char *path, struct slice lines)
+struct err *append_within(const char *path, struct slice lines, int64_t wait_ms)
 {
     int fd;
     bool created;
     if (lines.n == 0)
         return NULL;
-    TRY(open_locked(path, &fd, &created));
+    TRY(open_locked(path, wait_ms, &fd, &created));
     struct err *e = write_lines(fd, path, lines);
     files_unlock(fd);
     close(fd);
     return e || !created ? e : sync_folder(path);
+}
+
+struct err *synclog_append(const char *path, struct slice lines)
+{
+    return append_within(path, lines, LONGEST_TRY_MS);
 }

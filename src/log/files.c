@@ -11,7 +11,7 @@
 #include "fansync/mem.h"
 
 #define FIRST_SLEEP_MS 1
-#define LONGEST_SLEEP_MS 10
+#define LONGEST_SLEEP_MS 5
 
 int64_t files_now_ms(void)
 {

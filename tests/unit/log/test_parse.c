@@ -1,6 +1,10 @@
-/* Tests of one line of a sync log: parsing, writing, and that one undoes the other. */
+/*
+ * Tests of one line of a sync log: parsing, writing, and that one undoes the other. With
+ * "--show FILE" it prints what it reads in a file of records, for tests/integration.
+ */
 #include "../test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include "fansync/synclog.h"
 
@@ -268,8 +272,37 @@ static void random_bytes_are_an_action_or_nothing_or_an_error(void **state)
     assert_true(outcomes[0] > 1000 && outcomes[1] > 1000 && outcomes[2] > 1000);
 }
 
-int main(void)
+static void print_hex(struct slice s, char end)
 {
+    for (size_t i = 0; i < s.n; i++)
+        printf("%02x", (unsigned char)s.p[i]);
+    putchar(end);
+}
+
+/* "kind a b", the kind as a number, the names in hexadecimal. */
+static void show(void *ctx, const struct action *a)
+{
+    (void)ctx;
+    printf("%d ", (int)a->kind);
+    print_hex(a->a, ' ');
+    print_hex(a->b, '\n');
+}
+
+static int show_file(const char *path)
+{
+    size_t bad;
+    struct err *e = synclog_read_file(path, show, NULL, &bad);
+    int failed = e != NULL;
+    if (e)
+        fprintf(stderr, "%s\n", e->msg);
+    err_free(e);
+    return failed || bad;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--show") == 0)
+        return show_file(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_gives_its_action),
         cmocka_unit_test(case_of_the_type_and_a_cr_at_the_end_do_not_matter),
