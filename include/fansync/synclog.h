@@ -52,6 +52,17 @@ struct err *synclog_read_file(const char *path, synclog_fn fn, void *ctx, size_t
     __attribute__((warn_unused_result));
 
 /*
+ * The hand-over of a log to one batch (-1; §2.8): owns the folder as a tailer does, and moves its
+ * log aside unless a log that was moved aside before is still there. *path: what is to be
+ * processed, NULL if there is nothing; *left_over: it is of an earlier run.
+ */
+struct synclog_taken;
+struct err *synclog_take(const char *folder, struct synclog_taken **out, const char **path, bool *left_over)
+    __attribute__((warn_unused_result));
+/* Removes what was taken, if it is done with, and gives the folder back. */
+struct err *synclog_untake(struct synclog_taken *t, bool done) __attribute__((warn_unused_result));
+
+/*
  * Appends whole lines (each with its LF) to a log by the rules of Cyrus's writers, so that
  * daemons and readers on the same log take no harm, and forces them to disk. Folders are
  * made as needed. Tries for ten seconds (ERR_BUSY). After an error some of the lines may be

@@ -13,10 +13,10 @@
 #include "cli/process.h"
 #include "cli/replay.h"
 #include "daemon/channel.h"
+#include "daemon/rolling.h"
+#include "daemon/status.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
-
-static const char no_rolling[] = "rolling mode is not available in this version; use the stock client for it";
 
 /* The names of -u and -m: the lines of the file if one is given, else the operands. */
 static bool take_names(const struct options *o, struct arena *a, struct slice **names, size_t *n)
@@ -37,7 +37,7 @@ static bool take_names(const struct options *o, struct arena *a, struct slice **
     return true;
 }
 
-static struct err *run_mode(const struct options *o, struct run *r, const char *channel_log,
+static struct err *run_mode(const struct options *o, struct run *r, const struct channel *c,
                             const struct slice *names, size_t n, bool *failed)
 {
     switch (o->mode) {
@@ -50,8 +50,10 @@ static struct err *run_mode(const struct options *o, struct run *r, const char *
     case MODE_ALL:
         return mode_all(r, n ? names[0] : slice_of("", 0), failed);
     case MODE_ROLLING:
-        return replay_file(r, o->input_file, channel_log, failed);
+        return o->input_file ? replay_file(r, o->input_file, c->log, failed)
+                             : replay_log(r, c->folder, c->log, failed);
     case MODE_NONE:
+    case MODE_STATUS:
         break;
     }
     return NULL;
@@ -144,13 +146,92 @@ static int run(const struct options *o, struct config *config)
     if (!err && o->mode != MODE_ROLLING && !take_names(o, &a, &names, &n))
         failed = true;
     else if (!err)
-        err = run_mode(o, &r, channel.log, names, n, &failed);
+        err = run_mode(o, &r, &channel, names, n, &failed);
     tell_counters(o, r.engine, &begun);
     engine_free(r.engine);
     int status = status_of(err, failed);
     arena_free(&a);
     channel_close(&channel);
     store_free(store);
+    return status;
+}
+
+/* ---- rolling mode ---- */
+
+static void end_of_rolling(const struct err *err)
+{
+    if (err->kind == ERR_CONFIG)
+        process_fatal(EX_CONFIG, "%s", err->msg);
+    if (err->kind == ERR_NONEXISTENT)
+        process_fatal(EX_SOFTWARE, "%s", err->msg);
+    log_msg(LOG_ERR, "%s", err->msg);
+    fprintf(stderr, "%s\n", err->msg);
+}
+
+/* SIGHUP: a configuration that cannot be read leaves the one that is. */
+static void read_again(const struct options *o, struct config **config)
+{
+    struct config *fresh;
+    struct err *err = config_load(o->config_file, "sync_client", &fresh);
+    if (err) {
+        log_msg(LOG_ERR, "%s: the configuration stays as it is", err->msg);
+        err_free(err);
+        return;
+    }
+    log_msg(LOG_NOTICE, "the configuration has been read again");
+    config_free(*config);
+    *config = fresh;
+}
+
+static int roll_once(const struct options *o, const struct config *config, enum rolling_end *end)
+{
+    struct store *store = NULL;
+    int status = 1;
+    const struct rolling_options r = {
+        .channel = channel_options(o), .channels = o->channels, .nchannels = o->nchannels,
+        .shutdown_file = o->shutdown_file, .delay = o->delay, .session_limit = o->timeout,
+        .stop = process_stop_flag(), .hangup = process_hangup_flag(), .tell = process_tell_flag(),
+    };
+    *end = ROLLING_ENDED;
+    struct err *err = store_open(config, &store);
+    if (err)
+        process_fatal(EX_SOFTWARE, "%s", err->msg);
+    err = rolling_run(config, store, &r, end, &status);
+    if (err) {
+        status = 1;
+        end_of_rolling(err);
+        err_free(err);
+    }
+    store_free(store);
+    return status;
+}
+
+static int roll(const struct options *o, struct config **config)
+{
+    enum rolling_end end;
+    int status;
+    struct err *err = session_library_init();
+    if (err)
+        process_fatal(EX_SOFTWARE, "%s", err->msg);
+    process_delay(o->startup_delay);
+    process_catch_signals();
+    while (status = roll_once(o, *config, &end), end == ROLLING_AGAIN)
+        read_again(o, config);
+    return end == ROLLING_STOP ? process_stopped() : status;
+}
+
+/* ---- --status ---- */
+
+static int tell_status(const struct options *o, const struct config *config)
+{
+    struct buf folder = BUF_INIT;
+    config_sync_path(config, o->channel, "", &folder);
+    struct err *err = status_ask(buf_cstr(&folder), o->json ? STATUS_JSON : o->metrics ? STATUS_METRICS : STATUS_TEXT);
+    if (err)
+        fprintf(stderr, "%s\n", err->msg);
+    int status = err ? 1 : 0;
+    err_free(err);
+    buf_free(&folder);
     return status;
 }
 
@@ -170,16 +251,15 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
-    /* The parent of -r ends with 0 whatever happens (a START entry must not fail), so it has to
-     * be told before. */
-    bool rolling = o.mode == MODE_ROLLING && !o.input_file;
-    if (rolling && o.background)
-        fprintf(stderr, "sync_client: %s\n", no_rolling);
     process_begin(&o);
     struct config *config = process_configure(&o);
-    if (rolling)
-        process_fatal(EX_UNAVAILABLE, "%s", no_rolling);
-    int status = run(&o, config);
+    int status;
+    if (o.mode == MODE_STATUS)
+        status = tell_status(&o, config);
+    else if (o.mode == MODE_ROLLING && !o.input_file && !o.once)
+        status = roll(&o, &config);
+    else
+        status = run(&o, config);
     config_free(config);
     return status;
 }

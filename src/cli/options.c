@@ -13,7 +13,7 @@
 #include "fansync/buf.h"
 #include "fansync/mem.h"
 
-enum { OPT_HELP = 256, OPT_VERSION };
+enum { OPT_HELP = 256, OPT_VERSION, OPT_STATUS, OPT_JSON, OPT_METRICS };
 
 #define DEFAULT_CONFIG "/etc/imapd.conf"
 #define DEFAULT_TIMEOUT 600
@@ -45,6 +45,9 @@ static const struct option long_options[] = {
     { "local-only", no_argument, NULL, 'L' },
     { "verbose", no_argument, NULL, 'v' },
     { "verbose-logging", no_argument, NULL, 'l' },
+    { "status", no_argument, NULL, OPT_STATUS },
+    { "json", no_argument, NULL, OPT_JSON },
+    { "metrics", no_argument, NULL, OPT_METRICS },
     { "help", no_argument, NULL, OPT_HELP },
     { "version", no_argument, NULL, OPT_VERSION },
     { NULL, 0, NULL, 0 },
@@ -62,11 +65,13 @@ static const char help_text[] =
     "  -s, --sieve-mode          subscriptions and seen states of the users given\n"
     "  -r, --rolling             follow the log, in the background\n"
     "  -R, --foreground-rolling  follow the log, in the foreground\n"
+    "      --status              tells what the process that follows the channel's log does\n"
     "Options:\n"
     "  -1, --rolling-once        with -r, -R: at most one log\n"
     "  -C FILE                   configuration (" DEFAULT_CONFIG ")\n"
     "  -f, --input-file FILE     with -u, -m: names from this file; with -r, -R: this log, once\n"
-    "  -n, --channel NAME        the channel's log and configuration\n"
+    "  -n, --channel NAME        the channel's log and configuration; with -r, -R also\n"
+    "                            several: NAME,NAME, or -n more than once\n"
     "  -S, --server HOST         the replica\n"
     "  -F, --shutdown-file FILE  end when this file appears\n"
     "  -d, --delay N             seconds between two looks at the log\n"
@@ -81,6 +86,7 @@ static const char help_text[] =
     "  -L, --local-only          the replica does not talk to mupdate\n"
     "  -v, --verbose             progress on stdout; twice: the protocol on stderr\n"
     "  -l, --verbose-logging     progress in syslog\n"
+    "      --json, --metrics     with --status: as JSON, or as OpenMetrics text\n"
     "      --help, --version     this, or the version, and end\n";
 
 /* What all usage errors have in common: text, a line break and the usage line. */
@@ -165,6 +171,7 @@ static enum options_mode mode_of(int opt)
     case 'A': return MODE_ALL;
     case 's': return MODE_META;
     case 'r': case 'R': return MODE_ROLLING;
+    case OPT_STATUS: return MODE_STATUS;
     default: return MODE_NONE;
     }
 }
@@ -181,12 +188,25 @@ static int not_negative(int n)
     return n > 0 ? n : 0;
 }
 
+/* The names of a comma list; more than there is room for are left for the caller to refuse. */
+static void add_channels(struct options *o, const char *list)
+{
+    do {
+        size_t n = strcspn(list, ",");
+        if (o->nchannels < OPTIONS_CHANNELS)
+            o->channels[o->nchannels] = mem_strndup(list, n);
+        o->nchannels++;
+        list += n;
+    } while (*list++);
+    o->channel = o->channels[0];
+}
+
 static void take_value(struct options *o, int opt, const char *value)
 {
     switch (opt) {
     case 'C': o->config_file = value; break;
     case 'f': o->input_file = value; break;
-    case 'n': o->channel = value; break;
+    case 'n': add_channels(o, value); break;
     case 'S': o->server = value; break;
     case 'F': o->shutdown_file = value; break;
     case 'p': o->partition = value; break;
@@ -209,6 +229,8 @@ static void take_flag(struct options *o, int opt)
     case 'N': o->skip_locked = true; break;
     case 'a': o->stage_to_archive = true; break;
     case 'L': o->local_only = true; break;
+    case OPT_JSON: o->json = true; break;
+    case OPT_METRICS: o->metrics = true; break;
     default: break;
     }
 }
@@ -244,6 +266,10 @@ enum options_status options_parse(int argc, char **argv, struct options *out, ch
     }
     if (o->mode == MODE_NONE)
         return usage_text(message, "No replication mode specified");
+    bool rolls = o->mode == MODE_ROLLING && !o->input_file && !o->once;
+    if (o->nchannels > OPTIONS_CHANNELS || (o->nchannels > 1 && !rolls))
+        return usage_text(message, o->nchannels > OPTIONS_CHANNELS ? "Too many channels"
+                                                                   : "Several channels are for rolling mode only");
     o->operands = argv + optind;
     o->noperands = (size_t)(argc - optind);
     return OPTIONS_RUN;

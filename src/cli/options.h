@@ -15,7 +15,10 @@ enum options_mode {
     MODE_ALL,       /* -A */
     MODE_META,      /* -s */
     MODE_ROLLING,   /* -r, -R */
+    MODE_STATUS,    /* --status */
 };
+
+#define OPTIONS_CHANNELS 64
 
 /* Strings and operands point into argv. */
 struct options {
@@ -24,7 +27,9 @@ struct options {
     bool once;                /* -1: at most one log; only with MODE_ROLLING */
     const char *config_file;  /* -C; the default if not given */
     const char *input_file;   /* -f, or NULL */
-    const char *channel;      /* -n, or NULL */
+    const char *channel;      /* -n, or NULL: the first one */
+    const char *channels[OPTIONS_CHANNELS]; /* all of them, allocated for the life of the process */
+    size_t nchannels;
     const char *server;       /* -S, or NULL */
     const char *shutdown_file; /* -F, or NULL */
     const char *partition;    /* -p, or NULL */
@@ -39,6 +44,7 @@ struct options {
     bool skip_locked;         /* -N */
     bool stage_to_archive;    /* -a */
     bool local_only;          /* -L */
+    bool json, metrics;       /* with --status */
     char **operands;
     size_t noperands;
 };

@@ -25,7 +25,7 @@
 #define IDENT "sync_client"
 
 /* Written by the handler, read by every thread that waits. */
-static atomic_int stop_signal, stop_sender;
+static atomic_int stop_signal, stop_sender, hangup_signal, tell_signal;
 
 _Noreturn void process_fatal(int status, const char *fmt, ...)
 {
@@ -198,9 +198,9 @@ static void on_stop(int sig, siginfo_t *info, void *context)
     stop_signal = sig;
 }
 
-static void on_hangup(int sig)
+static void on_notice(int sig)
 {
-    (void)sig;
+    atomic_store(sig == SIGHUP ? &hangup_signal : &tell_signal, 1);
 }
 
 void process_catch_signals(void)
@@ -208,11 +208,12 @@ void process_catch_signals(void)
     static const int stops[] = { SIGTERM, SIGINT, SIGQUIT };
     /* Without SA_RESTART: waits have to end. */
     struct sigaction stop = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO | (int)SA_RESETHAND };
-    struct sigaction hangup = { .sa_handler = on_hangup };
+    struct sigaction notice = { .sa_handler = on_notice };
     struct sigaction ignore = { .sa_handler = SIG_IGN };
     for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++)
         sigaction(stops[i], &stop, NULL);
-    sigaction(SIGHUP, &hangup, NULL);
+    sigaction(SIGHUP, &notice, NULL);
+    sigaction(SIGUSR1, &notice, NULL);
     sigaction(SIGUSR2, &ignore, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
 }
@@ -220,6 +221,16 @@ void process_catch_signals(void)
 const atomic_int *process_stop_flag(void)
 {
     return &stop_signal;
+}
+
+atomic_int *process_hangup_flag(void)
+{
+    return &hangup_signal;
+}
+
+atomic_int *process_tell_flag(void)
+{
+    return &tell_signal;
 }
 
 /* A process's command line, arguments separated by blanks; empty if it is gone. */

@@ -26,9 +26,13 @@ struct config *process_configure(const struct options *o);
 /* -w: tells on stderr and sleeps; nothing for 0. */
 void process_delay(int seconds);
 
-/* TERM, INT, QUIT set the stop flag, a second one kills; HUP only ends a sleep; USR2 and
- * PIPE do nothing. */
+/* TERM, INT, QUIT set the stop flag, a second one kills; HUP and USR1 set flags of their own,
+ * and end a sleep; USR2 and PIPE do nothing. */
 void process_catch_signals(void);
+
+/* Not 0: SIGHUP, SIGUSR1 has come. Whoever acts on it sets it back. */
+atomic_int *process_hangup_flag(void);
+atomic_int *process_tell_flag(void);
 
 /* Not 0: one of the signals that ask to end has come. For session_options, engine_options. */
 const atomic_int *process_stop_flag(void);

@@ -2,6 +2,8 @@
 #include "cli/replay.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "fansync/batch.h"
 #include "fansync/log.h"
@@ -21,16 +23,18 @@ static void take_action(void *ctx, const struct action *a)
     r->entry[r->n++] = (struct batch_entry){ .action = copy };
 }
 
-/* Locked by another client: the record goes to the channel's log, to be found by the next. */
-static struct err *defer(const struct records_read *r, const char *log)
+/* What is to be tried again goes to the channel's log, to be found by the next reader: records
+ * that another client has locked, and with all_left everything that is not done. */
+static struct err *keep_for_later(const struct records_read *r, const char *log, bool all_left)
 {
     struct buf lines = BUF_INIT;
     struct err *err = NULL;
     for (size_t i = 0; i < r->n; i++) {
-        if (r->entry[i].result != BATCH_LOCKED)
-            continue;
+        const struct batch_entry *e = &r->entry[i];
         size_t before = buf_len(&lines);
-        if (!synclog_format(&lines, &r->entry[i].action))
+        if (e->result != BATCH_LOCKED && !(all_left && e->result != BATCH_DONE))
+            continue;
+        if (!synclog_format(&lines, &e->action) || e->result != BATCH_LOCKED)
             continue;
         struct slice line = slice_of(buf_ptr(&lines) + before, buf_len(&lines) - before - 1);
         log_msg(LOG_INFO, "  Deferred: " SLICE_FMT, SLICE_ARG(line));
@@ -55,30 +59,62 @@ static bool report(const struct records_read *r, const char *path)
     return false;
 }
 
-struct err *replay_file(struct run *r, const char *path, const char *log, bool *failed)
+/* Logged, freed, and remembered as a failure. */
+static void take_fault(const struct run *r, struct err *err, bool *failed)
+{
+    if (!err)
+        return;
+    log_msg(LOG_ERR, "%s", err->msg);
+    if (r->verbose)
+        fprintf(stderr, "%s\n", err->msg);
+    err_free(err);
+    *failed = true;
+}
+
+/* *kept: every record is done or in the log. */
+static struct err *replay(struct run *r, const char *path, const char *log, bool all_left, bool *kept, bool *failed)
 {
     struct records_read read = { ARENA_INIT, NULL, 0, 0 };
     size_t bad;
-    struct err *err = synclog_read_file(path, take_action, &read, &bad);
-    if (err) {
-        log_msg(LOG_ERR, "%s", err->msg);
-        if (r->verbose)
-            fprintf(stderr, "%s\n", err->msg);
-        err_free(err);
-        *failed = true;
-        return NULL;
+    bool had_failed = *failed;
+    struct err *err = NULL;
+    take_fault(r, synclog_read_file(path, take_action, &read, &bad), failed);
+    *kept = *failed == had_failed;
+    if (*kept) {
+        struct batch *b = batch_new(r->engine, r->store);
+        err = batch_run(b, read.entry, read.n);
+        if (!report(&read, path))
+            *failed = true;
+        struct err *not_kept = keep_for_later(&read, log, all_left);
+        *kept = !not_kept;
+        take_fault(r, not_kept, failed);
+        batch_free(b);
     }
-    struct batch *b = batch_new(r->engine, r->store);
-    err = batch_run(b, read.entry, read.n);
-    if (!report(&read, path))
-        *failed = true;
-    struct err *not_deferred = defer(&read, log);
-    if (not_deferred) {
-        log_msg(LOG_ERR, "%s", not_deferred->msg);
-        err_free(not_deferred);
-        *failed = true;
-    }
-    batch_free(b);
     arena_free(&read.arena);
+    return err;
+}
+
+struct err *replay_file(struct run *r, const char *path, const char *log, bool *failed)
+{
+    bool kept;
+    if (strcmp(path, "-") != 0 && access(path, F_OK) == 0)
+        log_msg(LOG_NOTICE, "Reprocessing sync log file %s", path);
+    return replay(r, path, log, false, &kept, failed);
+}
+
+struct err *replay_log(struct run *r, const char *folder, const char *log, bool *failed)
+{
+    struct synclog_taken *taken;
+    const char *path;
+    bool left_over, kept = false, had_failed = *failed;
+    struct err *err = NULL;
+    take_fault(r, synclog_take(folder, &taken, &path, &left_over), failed);
+    if (*failed != had_failed)
+        return NULL;
+    if (path && left_over)
+        log_msg(LOG_NOTICE, "Reprocessing sync log file %s", path);
+    if (path)
+        err = replay(r, path, log, true, &kept, failed);
+    take_fault(r, synclog_untake(taken, kept), failed);
     return err;
 }

@@ -87,6 +87,8 @@ const struct config_option config_options[] = {
     CHANNEL("sync_timeout", CONFIG_DURATION, "30m"),
     CHANNEL("sync_reconnect_maxwait", CONFIG_DURATION, "20m"),
     CHANNEL("sync_batchsize", CONFIG_INT, "8192"),
+    CHANNEL("sync_connections", CONFIG_INT, "1"),
+    SWITCH("sync_paced_handover", "no"),
     { .name = "sync_compress", .type = CONFIG_ENUM, .def = "auto", .words = "auto on off", .per_channel = true },
     CHANNEL("sync_copyback_host", CONFIG_STRING, NULL),
     CHANNEL("sync_copyback_port", CONFIG_STRING, NULL),

@@ -123,7 +123,6 @@ struct err *synclog_read_file(const char *path, synclog_fn fn, void *ctx, size_t
         return err_new(ERR_NONEXISTENT, "No sync log filename");
     if (fd < 0)
         return err_errno("Failed to open %s", path);
-    log_msg(LOG_NOTICE, "Reprocessing sync log file %s", path);
     struct err *e = files_lock(fd, LOCK_WAIT_MS, path);
     if (!e) {
         files_unlock(fd);
