@@ -47,6 +47,19 @@ struct replica_quota_list {
     size_t cap;
 };
 
+/* A file of sieve that the replica names: NAME.script, or NAME.bc of what is compiled. */
+struct replica_script {
+    struct slice file;
+    struct guid guid; /* null: not said */
+    int64_t last_update;
+    bool active;
+};
+
+struct replica_script_list {
+    struct replica_script *s;
+    size_t n, cap;
+};
+
 /* The records of one mailbox (GET FULLMAILBOX) in one array, ascending by uid: what is
  * needed to compare them, a few dozen bytes each. */
 struct replica_records {
@@ -68,7 +81,7 @@ struct replica_state {
     struct subscription_list subscriptions;
     struct seen_list seen;
     size_t seen_cap;
-    size_t sieve_scripts; /* SIEVE items, counted only */
+    struct replica_script_list scripts; /* only if the session has not enabled SIEVE-MAILBOX */
 };
 
 #endif

@@ -33,9 +33,6 @@ static struct err *user_entries(struct unit *u)
             u->absent = false;
         if (wanted(u, &all.e[i]))
             u->entries.e[u->entries.n++] = all.e[i];
-        else if (all.e[i].kind == 'f' && is_live(&all.e[i]))
-            engine_skip(u->engine, "sieve scripts of " SLICE_FMT " are left alone: the replica takes no #sieve mailbox",
-                        SLICE_ARG(u->item->userid));
     }
     return NULL;
 }
@@ -50,6 +47,9 @@ static struct err *named_entries(struct unit *u)
         TRY(store_lookup(u->engine->o.store, &u->arena, item->names[i], e, &found));
         if (found && wanted(u, e))
             u->entries.n++;
+        else if (found && is_live(e) && e->kind == 'f')
+            engine_skip(u->engine, "the replica takes no #sieve mailbox, scripts go with their user: mailbox=<" SLICE_FMT ">",
+                        SLICE_ARG(e->name));
     }
     return NULL;
 }

@@ -97,6 +97,20 @@ static struct err *read_subscriptions(struct arena *a, const struct dlist *list,
     return NULL;
 }
 
+static struct err *read_script(const struct dlist *d, struct replica_script *script)
+{
+    struct slice guid;
+    uint32_t active = 0;
+    *script = (struct replica_script){ .last_update = 0 };
+    if (!dlist_str(d, "FILENAME", &script->file))
+        return err_new(ERR_PROTOCOL, "SIEVE without FILENAME");
+    dlist_i64(d, "LAST_UPDATE", &script->last_update);
+    if (dlist_str(d, "GUID", &guid))
+        guid_parse(guid, &script->guid);
+    script->active = dlist_u32(d, "ISACTIVE", &active) && active;
+    return NULL;
+}
+
 static struct err *expect(const struct dlist *d, enum dlist_type type)
 {
     if (d->type == type)
@@ -127,7 +141,11 @@ struct err *state_add_line(struct arena *a, struct replica_state *s, const struc
         TRY(expect(line, DLIST_LIST));
         return read_subscriptions(a, line, &s->subscriptions);
     }
-    if (slice_caseeqs(line->key, "SIEVE"))
-        s->sieve_scripts++;
+    if (slice_caseeqs(line->key, "SIEVE")) {
+        TRY(expect(line, DLIST_KVLIST));
+        struct replica_script_list *l = &s->scripts;
+        l->s = arena_grow(a, l->s, l->n, &l->cap, sizeof *l->s);
+        return read_script(line, &l->s[l->n++]);
+    }
     return NULL;
 }

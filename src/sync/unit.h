@@ -129,6 +129,9 @@ void engine_forget_staged(struct engine *e);
 /* meta.c: quotas, subscriptions, seen states. */
 struct err *unit_meta(struct unit *u);
 
+/* sieve.c: scripts of a user whose replica takes no #sieve mailbox. */
+struct err *unit_sieve(struct unit *u);
+
 /* window.c */
 struct err *window_run(struct engine *e, struct unit *units, size_t n);
 
