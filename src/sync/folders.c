@@ -144,7 +144,7 @@ struct err *unit_send_folders(struct unit *u)
 void unit_replan(struct unit *u)
 {
     u->replica = (struct replica_state){ 0 };
-    u->entries = (struct mbentry_list){ NULL, 0, 0 };
+    u->entries = u->intermediates = (struct mbentry_list){ NULL, 0, 0 };
     u->work = NULL;
     u->nwork = u->ndoomed = u->nrenames = 0;
     u->asked = u->planned = false;

@@ -53,6 +53,7 @@ struct unit {
     bool planned; /* what that state asks for is known */
     bool absent;  /* the user has no INBOX here: nothing to do */
     struct mbentry_list entries;
+    struct mbentry_list intermediates; /* names without a mailbox, emptied when sent */
     struct work *work;
     size_t nwork;
     struct subscription_list subscriptions;
@@ -119,6 +120,9 @@ void unit_replan(struct unit *u);
 
 /* compare.c: full comparisons; what can be settled becomes WORK_SEND. */
 struct err *window_compare(struct engine *e, struct unit *units, size_t n);
+
+/* intermediate.c: makes the names above what is about to be made. */
+struct err *unit_send_intermediates(struct unit *u);
 
 /* upload.c, apply.c: one round of a window; each is one burst and one wait. */
 struct err *window_reserve(struct engine *e, struct unit *units, size_t n);
