@@ -5,6 +5,7 @@ master and as replica of this system's; `./runtests --matrix` makes the chroots 
 runs all pairs.
 """
 import random
+import re
 import struct
 from contextlib import ExitStack
 
@@ -67,6 +68,9 @@ def assert_stock_agrees(pair):
             names = [line.split()[-1] for line in left if line.startswith("APPLY UNMAILBOX ")]
             real = {box["MBOXNAME"] for box in session.get("MAILBOXES", names or ["-"]).of("MAILBOX")}
         left = [line for line in left if not line.startswith("APPLY UNMAILBOX ") or line.split()[-1] in real]
+    if has_sieve_mailboxes(pair.master) and not has_sieve_mailboxes(pair.replica):
+        # Later clients know no compiled form of a script that is not active, and delete the replica's.
+        left = [line for line in left if not re.match(r"APPLY UNSIEVE %\(.*\.bc\"?\)$", line)]
     assert left == []
 
 
