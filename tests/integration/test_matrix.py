@@ -117,8 +117,11 @@ def test_every_version_of_the_index_that_a_server_can_write(version, between):
     """What we read is what the master's own server says: every field that is compared at all, and
     those that only a new mailbox gets."""
     newest = {"3.2.6": 16, "3.6.1": 17}.get(version, 19)
-    pair = between(version, version, conversations="yes", reverseacls="yes")
+    pair = between(version, version, conversations="yes", reverseacls="yes", conversations_max_thread="2")
     users = fill(pair.master, users=10, mailboxes=2, messages=6, seed=41)
+    with pair.master.imap(users[-1]) as user:  # a thread that is split gives annotations of its own
+        user.append("INBOX", *[b"Subject: Re: x\r\nMessage-ID: <%d@x>\r\nReferences: <0@x>\r\n\r\n%d\r\n" % (n, n)
+                               for n in range(5)])
     random_edits(pair.master, random.Random(42), users, 80)
     for number, user in zip([12, *range(15, newest + 1)], users):
         name = "user." + user.replace(".", "^")
