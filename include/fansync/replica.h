@@ -15,7 +15,7 @@
 /* One MAILBOX line without its records. */
 struct replica_mailbox {
     struct slice name;
-    struct slice uniqueid;
+    struct slice uniqueid;  /* empty: an intermediate of 3.12 */
     struct slice type;      /* MBOXTYPE as sent; empty: plain mail */
     struct slice partition; /* empty: not said (intermediates) */
     struct slice acl;
@@ -34,6 +34,12 @@ struct replica_mailbox {
     int64_t pop3_show_after;
     struct annotation_list annotations; /* sorted by entry, then userid */
 };
+
+/* A name without a mailbox? */
+static inline bool replica_is_intermediate(const struct replica_mailbox *m)
+{
+    return m->type.n && memchr(m->type.p, 'i', m->type.n);
+}
 
 struct replica_mailbox_list {
     struct replica_mailbox *m;

@@ -12,8 +12,9 @@ static bool is_known(const struct unit *u, const struct mbentry *e)
 {
     for (size_t i = 0; i < u->replica.mailboxes.n; i++) {
         const struct replica_mailbox *r = &u->replica.mailboxes.m[i];
-        /* Never over a mailbox of that name: it would be gone from view. */
-        if (slice_eq(r->name, e->name) || slice_eq(r->uniqueid, e->uniqueid))
+        /* Never over a mailbox of that name: it would be gone from view. A name that 3.12 keeps
+         * without uniqueid gets one. */
+        if (slice_eq(r->uniqueid, e->uniqueid) || (slice_eq(r->name, e->name) && r->uniqueid.n))
             return true;
     }
     return false;

@@ -30,9 +30,16 @@ static struct err *read_annotations(struct arena *a, const struct dlist *list, s
     return NULL;
 }
 
+/* 3.12 keeps intermediates without uniqueid: NIL. */
+static bool read_uniqueid(const struct dlist *d, struct replica_mailbox *m)
+{
+    return dlist_str(d, "UNIQUEID", &m->uniqueid) || replica_is_intermediate(m);
+}
+
 static struct err *read_mailbox(struct arena *a, const struct dlist *d, struct replica_mailbox *m)
 {
-    if (!dlist_str(d, "UNIQUEID", &m->uniqueid) || !dlist_str(d, "MBOXNAME", &m->name))
+    dlist_str(d, "MBOXTYPE", &m->type);
+    if (!dlist_str(d, "MBOXNAME", &m->name) || !read_uniqueid(d, m))
         return err_new(ERR_PROTOCOL, "MAILBOX without UNIQUEID or MBOXNAME");
     if (!dlist_u32(d, "LAST_UID", &m->last_uid) || !dlist_u64(d, "HIGHESTMODSEQ", &m->highestmodseq) ||
         !dlist_u32(d, "UIDVALIDITY", &m->uidvalidity) || !dlist_u32(d, "RECENTUID", &m->recentuid) ||
@@ -40,7 +47,6 @@ static struct err *read_mailbox(struct arena *a, const struct dlist *d, struct r
         !dlist_str(d, "OPTIONS", &m->options))
         return err_new(ERR_PROTOCOL, "MAILBOX " SLICE_FMT ": a mandatory key is missing or ill-typed",
                        SLICE_ARG(m->name));
-    dlist_str(d, "MBOXTYPE", &m->type);
     dlist_str(d, "PARTITION", &m->partition);
     dlist_u32(d, "SYNC_CRC", &m->sync_crc);
     dlist_u32(d, "SYNC_CRC_ANNOT", &m->sync_crc_annot);

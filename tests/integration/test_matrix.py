@@ -186,3 +186,31 @@ def test_a_name_without_a_mailbox_stays_one(between):
             assert found == wanted
             assert pair.differences() == []
             assert_nothing_left(pair)
+
+
+@pytest.mark.parametrize("master, replica", [
+    *[pytest.param(v, v, id=v) for v in VERSIONS], pytest.param("3.2.6", "3.12.4", id="3.2.6-3.12.4")])
+def test_mailboxes_that_are_deleted_at_once(master, replica, between):
+    """Each version leaves something else behind in its list of mailboxes."""
+    pair = between(master, replica, delete_mode="immediate")
+    with pair.master.imap() as admin:
+        admin.create("user/fred")
+    with pair.master.imap("fred") as fred:
+        for name in ("gone", "renamed", "again", "parent", "parent/child"):
+            fred.create("INBOX/" + name)
+            if name != "again":
+                fred.append("INBOX/" + name, b"Subject: x\r\n\r\nhello\r\n")
+        ours(pair.master, "-A")
+        fred.delete("INBOX/gone")
+        fred.rename("INBOX/renamed", "INBOX/other")
+        fred.delete("INBOX/other")
+        fred.delete("INBOX/again")
+        fred.create("INBOX/again")
+        fred.command("DELETE", "INBOX/parent", ok=False)  # 3.6 and later refuse
+        ours(pair.master, "-A")
+        assert pair.differences() == []
+        assert_nothing_left(pair)
+        if not has_sieve_mailboxes(pair.master):
+            fred.create("INBOX/parent")
+            ours(pair.master, "-A")
+            assert pair.differences() == []

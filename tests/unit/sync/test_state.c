@@ -56,6 +56,12 @@ static void an_intermediate_has_no_partition(void **state)
                   "ACL \"\" OPTIONS \"\" CREATEDMODSEQ 3 FOLDERMODSEQ 21)"));
     assert_int_equal(s.mailboxes.m[0].partition.n, 0);
     assert_slice(s.mailboxes.m[0].type, "ei");
+    assert_ok(add(&a, &s, "MAILBOX", /* of 3.12 */
+                  "%(UNIQUEID NIL MBOXNAME user.a.c MBOXTYPE ei SYNC_CRC 0 LAST_UID 0 HIGHESTMODSEQ 0 RECENTUID 0 "
+                  "RECENTTIME 0 LAST_APPENDDATE 0 POP3_LAST_LOGIN 0 POP3_SHOW_AFTER 0 UIDVALIDITY 0 PARTITION NIL "
+                  "ACL \"\" OPTIONS \"\")"));
+    assert_slice(s.mailboxes.m[1].uniqueid, "");
+    assert_true(replica_is_intermediate(&s.mailboxes.m[1]));
     arena_free(&a);
 }
 
