@@ -183,4 +183,20 @@ bool diff_quota_equal(const struct quota *a, const struct quota *b);
 
 bool diff_seen_equal(const struct seen_row *a, const struct seen_row *b);
 
+/* What brings a replica's scripts into step (§8.5), in the order of the fields. */
+struct sieve_plan {
+    bool deactivate;
+    struct sieve_put {
+        const struct sieve_script *s;
+        bool remove_first;
+    } *put;
+    size_t nput;
+    struct slice activate; /* name, or empty */
+    struct slice *remove;  /* names of files */
+    size_t nremove;
+};
+
+/* here must be known; the result lives in a and refers to both. */
+struct sieve_plan diff_sieve(struct arena *a, const struct sieve_list *here, const struct replica_script_list *there);
+
 #endif

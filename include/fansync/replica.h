@@ -15,7 +15,7 @@
 /* One MAILBOX line without its records. */
 struct replica_mailbox {
     struct slice name;
-    struct slice uniqueid;
+    struct slice uniqueid;  /* empty: an intermediate of 3.12 */
     struct slice type;      /* MBOXTYPE as sent; empty: plain mail */
     struct slice partition; /* empty: not said (intermediates) */
     struct slice acl;
@@ -36,6 +36,12 @@ struct replica_mailbox {
     bool remembered; /* from the cache: the replica was not asked */
 };
 
+/* A name without a mailbox? */
+static inline bool replica_is_intermediate(const struct replica_mailbox *m)
+{
+    return m->type.n && memchr(m->type.p, 'i', m->type.n);
+}
+
 struct replica_mailbox_list {
     struct replica_mailbox *m;
     size_t n;
@@ -46,6 +52,19 @@ struct replica_quota_list {
     struct quota *q;
     size_t n;
     size_t cap;
+};
+
+/* A file of sieve that the replica names: NAME.script, or NAME.bc of what is compiled. */
+struct replica_script {
+    struct slice file;
+    struct guid guid; /* null: not said */
+    int64_t last_update;
+    bool active;
+};
+
+struct replica_script_list {
+    struct replica_script *s;
+    size_t n, cap;
 };
 
 /* The records of one mailbox (GET FULLMAILBOX) in one array, ascending by uid: what is
@@ -94,7 +113,7 @@ struct replica_state {
     size_t seen_cap;
     struct annotation_list annotations; /* the server's own (GET ANNOTATION), as sent */
     size_t annotations_cap;
-    size_t sieve_scripts; /* SIEVE items, counted only */
+    struct replica_script_list scripts; /* only if the session has not enabled SIEVE-MAILBOX */
 };
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef FANSYNC_SNAPSHOT_H
 #define FANSYNC_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "fansync/arena.h"
@@ -132,6 +133,19 @@ struct seen_row {
 struct seen_list {
     struct seen_row *row;
     size_t n;
+};
+/* A sieve script by the name its user gave it, without suffix. */
+struct sieve_script {
+    struct slice name;
+    struct slice content;
+    struct guid guid; /* SHA-1 of content */
+    int64_t last_update;
+};
+struct sieve_list {
+    struct sieve_script *s; /* sorted by name */
+    size_t n, cap;
+    struct slice active; /* name of one of them, or empty */
+    bool known;          /* false: the scripts are kept where they are not replicated from */
 };
 enum quota_resource { QUOTA_STORAGE, QUOTA_MESSAGE, QUOTA_ANNOTATION, QUOTA_FOLDERS, QUOTA_RESOURCES };
 #define QUOTA_UNLIMITED (-1)

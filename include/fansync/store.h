@@ -114,6 +114,14 @@ struct err *store_seen(struct store *s, struct arena *a, struct slice userid, st
  * (spec/store.md §6.5); 0 without conversations, and for shared mailboxes. */
 struct err *store_owner_modseq(struct store *s, struct slice name, uint64_t *out);
 
+/*
+ * A user's sieve scripts, out of his #sieve mailbox, else out of his sieve folder, where
+ * Cyrus kept them before 3.6 (spec/store.md §6.4).
+ */
+struct err *store_sieve(struct store *s, struct arena *a, struct slice userid, struct sieve_list *out);
+/* Does this Cyrus keep scripts as messages (3.6 and later)? */
+struct err *store_has_sieve_mailboxes(struct store *s, bool *out);
+
 /* *found false: no such root. */
 struct err *store_quota(struct store *s, struct arena *a, struct slice root, struct quota *out, bool *found);
 

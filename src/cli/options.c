@@ -62,7 +62,7 @@ static const char help_text[] =
     "  -u, --userids             the users given\n"
     "  -m, --mailboxes           the mailboxes given\n"
     "  -A, --all-users           all users and shared mailboxes [that begin with a prefix]\n"
-    "  -s, --sieve-mode          subscriptions and seen states of the users given\n"
+    "  -s, --sieve-mode          subscriptions, seen states, scripts of the users given\n"
     "  -r, --rolling             follow the log, in the background\n"
     "  -R, --foreground-rolling  follow the log, in the foreground\n"
     "      --status              tells what the process that follows the channel's log does\n"

@@ -12,7 +12,7 @@ static struct map by_key(const struct replica_mailbox_list *list, bool by_name)
     struct map m = MAP_INIT;
     for (size_t i = 0; i < list->n; i++) {
         struct slice key = by_name ? list->m[i].name : list->m[i].uniqueid;
-        if (!map_get(&m, key)) /* of two with one uniqueid the first counts */
+        if (key.n && !map_get(&m, key)) /* of two with one uniqueid the first counts */
             map_put(&m, key, &list->m[i]);
     }
     return m;

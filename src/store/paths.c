@@ -340,6 +340,25 @@ struct err *paths_user_file(const struct paths *p, struct arena *a, const struct
     return finish(a, &b, e, out);
 }
 
+/* The letters are always there, as in a user's other paths by name. */
+static struct err *add_sieve(const struct paths *p, struct buf *b, const struct user_home *u)
+{
+    if (u->uniqueid.n)
+        return add_id(b, u->uniqueid);
+    TRY(add_domain(p, b, u->domain, true));
+    TRY(check_component(u->localpart));
+    add_letter(p, b, u->localpart);
+    add_slice(b, u->localpart);
+    return NULL;
+}
+
+struct err *paths_sieve(const struct paths *p, struct arena *a, const struct user_home *u, const char **out)
+{
+    struct buf b = BUF_INIT;
+    buf_adds(&b, config_string(p->config, "sievedir"));
+    return finish(a, &b, add_sieve(p, &b, u), out);
+}
+
 static struct err *add_quota(const struct paths *p, struct buf *b, struct slice root)
 {
     struct slice domain = cut_domain(&root);

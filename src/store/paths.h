@@ -62,6 +62,8 @@ struct user_home {
 /* suffix: "sub", "seen", "counters", "conversations". */
 struct err *paths_user_file(const struct paths *p, struct arena *a, const struct user_home *u,
                             const char *suffix, const char **out);
+/* The folder of a user's sieve scripts. */
+struct err *paths_sieve(const struct paths *p, struct arena *a, const struct user_home *u, const char **out);
 /* Of a quota root, backend quotalegacy. */
 struct err *paths_quota_file(const struct paths *p, struct arena *a, struct slice root, const char **out);
 

@@ -133,6 +133,8 @@ struct err *unit_apply(struct unit *u)
             TRY(send_shell(w));
         if (w->state == WORK_SEND)
             TRY(u->attempt > 0 ? send_alone(w) : send_mailbox(w));
+        if (i == 0) /* behind the INBOX, before whatever is below them */
+            TRY(unit_send_intermediates(u));
     }
     return NULL;
 }

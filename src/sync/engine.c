@@ -113,9 +113,19 @@ static void forced(void *ctx, const struct answer *a)
     }
 }
 
+/* A master before 3.6 has no #sieve mailboxes: its replica shall tell and take scripts. */
+static struct err *wanted_capabilities(const struct engine *e, unsigned *out)
+{
+    bool mailboxes;
+    TRY(store_has_sieve_mailboxes(e->o.store, &mailboxes));
+    *out = session_capabilities(e->session) & ~(mailboxes ? 0u : CAP_SIEVE_MAILBOX);
+    return NULL;
+}
+
 static struct err *enable(struct engine *e, struct greeting *g)
 {
-    unsigned offered = session_capabilities(e->session);
+    unsigned offered;
+    TRY(wanted_capabilities(e, &offered));
     bool archive = e->o.stage_to_archive && (offered & CAP_ARCHIVE);
     if (e->o.stage_to_archive && !archive)
         log_msg(LOG_NOTICE, "Destination doesn't support replication to archive");

@@ -18,7 +18,27 @@ bool unit_wants_folders(const struct unit *u)
 
 /* ---- planning ---- */
 
-static bool has_tombstone(struct unit *u, const struct replica_mailbox *r)
+/*
+ * A tombstone of 3.12 for what is deleted at once has no uniqueid: there the name decides. With 3.2
+ * a mailbox that is deleted at once and has children leaves an intermediate of its uniqueid.
+ */
+static bool is_tombstone_of(const struct mbentry *e, const struct replica_mailbox *r)
+{
+    if (e->flags & MB_DELETED)
+        return e->uniqueid.n == 0 || slice_eq(e->uniqueid, r->uniqueid);
+    return (e->flags & MB_INTERMEDIATE) && !replica_is_intermediate(r) && slice_eq(e->uniqueid, r->uniqueid);
+}
+
+/* An empty mailbox under a name that another one has by now: later replicas replace it
+ * themselves, one before 3.6 refuses the new one (spec/algorithm.md §2.4). */
+static bool is_in_the_way(const struct unit *u, const struct mbentry *e, const struct replica_mailbox *r)
+{
+    const unsigned no_mailbox = MB_DELETED | MB_INTERMEDIATE | MB_MOVING | MB_REMOTE | MB_RESERVED;
+    bool replaces = session_capabilities(u->engine->session) & CAP_SIEVE_MAILBOX;
+    return !replaces && !(e->flags & no_mailbox) && r->last_uid == 0;
+}
+
+static bool has_to_go(struct unit *u, const struct replica_mailbox *r)
 {
     struct mbentry e;
     bool found;
@@ -27,7 +47,7 @@ static bool has_tombstone(struct unit *u, const struct replica_mailbox *r)
         unit_fail(u, err);
         return false;
     }
-    return found && (e.flags & MB_DELETED) && slice_eq(e.uniqueid, r->uniqueid);
+    return found && (is_tombstone_of(&e, r) || is_in_the_way(u, &e, r));
 }
 
 static bool is_occupant(const struct folder_matches *f, const struct replica_mailbox *r)
@@ -46,7 +66,7 @@ static bool is_ordinary(const struct unit *u, const struct replica_mailbox *r)
     struct mbname m = names_from_internal(&a, store_names(u->engine->o.store), r->name);
     bool deleted = m.deleted_time != 0;
     arena_free(&a);
-    return !deleted && !(r->type.n && memchr(r->type.p, 'i', r->type.n));
+    return !deleted && !replica_is_intermediate(r);
 }
 
 /*
@@ -91,7 +111,7 @@ static void plan_deletions(struct unit *u, const struct folder_matches *f)
             continue;
         if (refused)
             unit_fail(u, err_wrap(err_copy(refused), "deletion of " SLICE_FMT, SLICE_ARG(r->name)));
-        else if (has_tombstone(u, r))
+        else if (has_to_go(u, r))
             u->doomed[u->ndoomed++] = r;
         else if (is_ordinary(u, r))
             log_msg(LOG_NOTICE, "SYNCNOTICE: no tombstone for deleted mailbox " SLICE_FMT " (" SLICE_FMT ")",
@@ -191,7 +211,7 @@ struct err *unit_send_folders(struct unit *u)
 void unit_replan(struct unit *u)
 {
     u->replica = (struct replica_state){ 0 };
-    u->entries = (struct mbentry_list){ NULL, 0, 0 };
+    u->entries = u->intermediates = (struct mbentry_list){ NULL, 0, 0 };
     u->work = NULL;
     u->nwork = u->ndoomed = u->nrenames = 0;
     u->asked = u->planned = false;

@@ -197,5 +197,6 @@ struct err *unit_meta(struct unit *u)
     if (u->item->kind == ITEM_USER)
         TRY(sync_quotas(u));
     TRY(sync_subscriptions(u));
+    TRY(unit_sieve(u));
     return sync_seen(u);
 }

@@ -25,15 +25,15 @@ static struct err *user_entries(struct unit *u)
     TRY(store_user_mailboxes(store, &u->arena, u->item->userid, &all));
     struct slice inbox = names_inbox(&u->arena, store_names(store), u->item->userid);
     u->entries.e = arena_array(&u->arena, all.n, sizeof *all.e);
+    u->intermediates.e = arena_array(&u->arena, all.n, sizeof *all.e);
     u->absent = true;
     for (size_t i = 0; i < all.n; i++) {
         if (slice_eq(all.e[i].name, inbox) && is_live(&all.e[i]))
             u->absent = false;
         if (wanted(u, &all.e[i]))
             u->entries.e[u->entries.n++] = all.e[i];
-        else if (all.e[i].kind == 'f' && is_live(&all.e[i]))
-            engine_skip(u->engine, "sieve scripts of " SLICE_FMT " are left alone: the replica takes no #sieve mailbox",
-                        SLICE_ARG(u->item->userid));
+        else if ((all.e[i].flags | MB_LEGACY) == (MB_INTERMEDIATE | MB_LEGACY))
+            u->intermediates.e[u->intermediates.n++] = all.e[i];
     }
     return NULL;
 }
@@ -48,6 +48,9 @@ static struct err *named_entries(struct unit *u)
         TRY(store_lookup(u->engine->o.store, &u->arena, item->names[i], e, &found));
         if (found && wanted(u, e))
             u->entries.n++;
+        else if (found && is_live(e) && e->kind == 'f')
+            engine_skip(u->engine, "the replica takes no #sieve mailbox, scripts go with their user: mailbox=<" SLICE_FMT ">",
+                        SLICE_ARG(e->name));
     }
     return NULL;
 }

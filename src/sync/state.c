@@ -33,9 +33,16 @@ static struct err *read_annotations(struct arena *a, const struct dlist *list, s
     return NULL;
 }
 
+/* 3.12 keeps intermediates without uniqueid: NIL. */
+static bool read_uniqueid(const struct dlist *d, struct replica_mailbox *m)
+{
+    return dlist_str(d, "UNIQUEID", &m->uniqueid) || replica_is_intermediate(m);
+}
+
 struct err *state_read_mailbox(struct arena *a, const struct dlist *d, struct replica_mailbox *m)
 {
-    if (!dlist_str(d, "UNIQUEID", &m->uniqueid) || !dlist_str(d, "MBOXNAME", &m->name))
+    dlist_str(d, "MBOXTYPE", &m->type);
+    if (!dlist_str(d, "MBOXNAME", &m->name) || !read_uniqueid(d, m))
         return err_new(ERR_PROTOCOL, "MAILBOX without UNIQUEID or MBOXNAME");
     if (!dlist_u32(d, "LAST_UID", &m->last_uid) || !dlist_u64(d, "HIGHESTMODSEQ", &m->highestmodseq) ||
         !dlist_u32(d, "UIDVALIDITY", &m->uidvalidity) || !dlist_u32(d, "RECENTUID", &m->recentuid) ||
@@ -43,7 +50,6 @@ struct err *state_read_mailbox(struct arena *a, const struct dlist *d, struct re
         !dlist_str(d, "OPTIONS", &m->options))
         return err_new(ERR_PROTOCOL, "MAILBOX " SLICE_FMT ": a mandatory key is missing or ill-typed",
                        SLICE_ARG(m->name));
-    dlist_str(d, "MBOXTYPE", &m->type);
     dlist_str(d, "PARTITION", &m->partition);
     dlist_u32(d, "SYNC_CRC", &m->sync_crc);
     dlist_u32(d, "SYNC_CRC_ANNOT", &m->sync_crc_annot);
@@ -141,6 +147,20 @@ static struct err *read_subscriptions(struct arena *a, const struct dlist *list,
     return NULL;
 }
 
+static struct err *read_script(const struct dlist *d, struct replica_script *script)
+{
+    struct slice guid;
+    uint32_t active = 0;
+    *script = (struct replica_script){ .last_update = 0 };
+    if (!dlist_str(d, "FILENAME", &script->file))
+        return err_new(ERR_PROTOCOL, "SIEVE without FILENAME");
+    dlist_i64(d, "LAST_UPDATE", &script->last_update);
+    if (dlist_str(d, "GUID", &guid))
+        guid_parse(guid, &script->guid);
+    script->active = dlist_u32(d, "ISACTIVE", &active) && active;
+    return NULL;
+}
+
 static struct err *expect(const struct dlist *d, enum dlist_type type)
 {
     if (d->type == type)
@@ -177,7 +197,11 @@ struct err *state_add_line(struct arena *a, struct replica_state *s, const struc
         l->a = arena_grow(a, l->a, l->n, &s->annotations_cap, sizeof *l->a);
         return read_annotation(line, &l->a[l->n++]);
     }
-    if (slice_caseeqs(line->key, "SIEVE"))
-        s->sieve_scripts++;
+    if (slice_caseeqs(line->key, "SIEVE")) {
+        TRY(expect(line, DLIST_KVLIST));
+        struct replica_script_list *l = &s->scripts;
+        l->s = arena_grow(a, l->s, l->n, &l->cap, sizeof *l->s);
+        return read_script(line, &l->s[l->n++]);
+    }
     return NULL;
 }

@@ -58,6 +58,7 @@ struct unit {
     bool planned; /* what that state asks for is known */
     bool absent;  /* the user has no INBOX here: nothing to do */
     struct mbentry_list entries;
+    struct mbentry_list intermediates; /* names without a mailbox, emptied when sent */
     struct work *work;
     size_t nwork;
     struct subscription_list subscriptions;
@@ -157,6 +158,9 @@ struct err *copyback_run(struct work *w, struct compare_result c);
 /* tell.c: the differences of a mailbox in the log, in the stock client's words. */
 void tell_differences(const struct work *w, const struct compare_result *c);
 
+/* intermediate.c: makes the names above what is about to be made. */
+struct err *unit_send_intermediates(struct unit *u);
+
 /* upload.c, apply.c: one round of a window; each is one burst and one wait. */
 struct err *window_reserve(struct engine *e, struct unit *units, size_t n);
 struct err *window_upload(struct engine *e, struct unit *units, size_t n);
@@ -174,6 +178,9 @@ struct err *meta_seen(struct unit *u, const struct seen_row *row);
 bool item_is_single(const struct engine_item *item);
 struct err *single_ask(struct unit *u);
 struct err *single_send(struct unit *u);
+
+/* sieve.c: scripts of a user whose replica takes no #sieve mailbox. */
+struct err *unit_sieve(struct unit *u);
 
 /* window.c */
 struct err *window_run(struct engine *e, struct unit *units, size_t n);

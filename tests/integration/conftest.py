@@ -15,6 +15,7 @@ FILL = {"users": 12, "mailboxes": 3, "messages": 10, "seed": 1}
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out by runtests --quick")
+    config.addinivalue_line("markers", "matrix: run by runtests --matrix only")
     config.addinivalue_line("markers", "lab(conf, master_conf, replica_conf, replicas, services, "
                                        "template): options of the pair and filled_pair fixtures")
 

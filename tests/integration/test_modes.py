@@ -33,7 +33,7 @@ class SyncLock:
     def __init__(self, pair, user):
         name = f"*S*{pair.replica.address.replace('.', '^')}*{user}"
         conf = pair.master.conf
-        folder = pair.master.install.outside(conf["mboxname_lockpath"])
+        folder = conf["mboxname_lockpath"]
         if conf.get("hashimapspool") == "yes":
             folder = folder / "q"
         folder.mkdir(parents=True, exist_ok=True)

@@ -50,12 +50,11 @@ class Run:
 class Background(Run):
     """A client left running; a context manager that stops it."""
 
-    def __init__(self, argv, log, env, cwd):
+    def __init__(self, argv, log, how):
         super().__init__(argv, log)
         self._files = [log.with_suffix(".out"), log.with_suffix(".err")]
         with open(self._files[0], "wb") as out, open(self._files[1], "wb") as err:
-            self.process = place().spawn(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL,
-                                         stdout=out, stderr=err)
+            self.process = place().spawn(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, **how)
         self.pid = self.process.pid
 
     def alive(self):
@@ -119,27 +118,33 @@ def our_client():
     return path
 
 
-def _prepare(master, program, args, conf, env):
-    """Argument list, log file and environment; conf goes into a variant of imapd.conf."""
+def _prepare(master, program, args, conf, env, inside):
+    """Argument list, log file and options of Popen; conf goes into a variant of imapd.conf. A program
+    inside the master's chroot changes to the cyrus user there by itself; one that runs outside would
+    change to another user of that name, so it is started as the owner of the store."""
     number = master.next_client()
     log = master.outside / f"client.{number}.log"
     log.touch()
     log.chmod(0o666)
     path = master.variant(f"client.{number}.conf", **conf) if conf else master.folder / "imapd.conf"
-    argv = master.command(program, "-C", path, *args)
-    environment = master.env(master.folder / log.name)
+    argv = [str(program), "-C", str(path), *map(str, args)]
+    if inside:
+        argv = master.command(*argv)
+    environment = master.env(master.folder / log.name, inside)
     # The preloaded syslog shim comes before the sanitizer's runtime; that is all right.
     options = environment.get("ASAN_OPTIONS", "")
     environment["ASAN_OPTIONS"] = ":".join(filter(None, [options, "verify_asan_link_order=0"]))
     environment.update(env or {})
-    return argv, log, environment
+    how = {"env": environment, "cwd": "/"}
+    if master.install.is_chroot and not inside:
+        how.update(user=master.uid, group=master.gid, extra_groups=[])
+    return argv, log, how
 
 
-def _run(master, program, args, conf, env, check, timeout, stdin):
-    argv, log, environment = _prepare(master, program, args, conf, env)
+def _run(prepared, check, timeout, stdin):
+    argv, log, how = prepared
     run = Run(argv, log)
-    process = place().spawn(argv, env=environment, cwd="/", stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = place().spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
     try:
         out, run.raw_err = process.communicate(stdin, timeout)
         run.out = out.decode("utf-8", "replace")
@@ -155,26 +160,32 @@ def _run(master, program, args, conf, env, check, timeout, stdin):
     return run
 
 
+def _prepare_ours(master, args, conf, env):
+    return _prepare(master, our_client(), args, conf, env, inside=False)
+
+
+def _prepare_stock(master, args, conf, env):
+    return _prepare(master, master.install.program("sync_client"), args, conf, env, inside=True)
+
+
 def ours(master, *args, conf=None, env=None, check=True, timeout=60, stdin=b""):
     """Runs our client against a master's configuration; conf changes settings for this run."""
-    return _run(master, our_client(), args, conf, env, check, timeout, stdin)
+    return _run(_prepare_ours(master, args, conf, env), check, timeout, stdin)
 
 
 def stock(master, *args, conf=None, env=None, check=True, timeout=60, stdin=b""):
     """Runs the stock client of the master's own version."""
-    return _run(master, master.install.program("sync_client"), args, conf, env, check, timeout, stdin)
+    return _run(_prepare_stock(master, args, conf, env), check, timeout, stdin)
 
 
 def start_ours(master, *args, conf=None, env=None):
     """Starts our client in the background."""
-    argv, log, environment = _prepare(master, our_client(), args, conf, env)
-    return Background(argv, log, environment, "/")
+    return Background(*_prepare_ours(master, args, conf, env))
 
 
 def start_stock(master, *args, conf=None, env=None):
     """Starts the stock client in the background (rolling mode needs -d to stay in front)."""
-    argv, log, environment = _prepare(master, master.install.program("sync_client"), args, conf, env)
-    return Background(argv, log, environment, "/")
+    return Background(*_prepare_stock(master, args, conf, env))
 
 
 def stock_has_nothing_to_send(master, users=None, channel=None):

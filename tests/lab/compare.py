@@ -39,10 +39,14 @@ def _show(value):
     return "-" if value is None else repr(value)
 
 
+# Kept in the index of a mailbox, where they have no modseq, or, if its version has no room, beside it.
+VIRTUAL = {"/vendor/cmu/cyrus-imapd/" + name for name in ("createdmodseq", "savedate", "thrid", "basethrid")}
+
+
 def _annotations(holder, modseqs):
     found = {}
     for a in holder.get("ANNOTATIONS", []):
-        value = (a["VALUE"], a["MODSEQ"]) if modseqs else a["VALUE"]
+        value = (a["VALUE"], a["MODSEQ"]) if modseqs and a["ENTRY"] not in VIRTUAL else a["VALUE"]
         found.setdefault((a["ENTRY"], a["USERID"]), value)
     return found
 
@@ -93,31 +97,47 @@ def _compare_records(out, name, left, right, expunged, history):
             _compare_annotations(out, where, _annotations(l, True), _annotations(r, True))
 
 
-def _compare_users(out, a, b):
+def _sources(scripts):
+    """What every version tells of a user's scripts: the sources, and which one is active."""
+    found = {name: {"GUID": s["GUID"], "ISACTIVE": None} for name, s in scripts.items()
+             if name.endswith(".script")}
+    for name, s in scripts.items():
+        source = name.removesuffix(".bc").removesuffix(".script") + ".script"
+        if s["ISACTIVE"] == "1" and source in found:
+            found[source]["ISACTIVE"] = "1"
+    return found
+
+
+def _compare_users(out, a, b, sieve_mailboxes):
     for user in out.sides("user", a.users, b.users):
         left, right = a.users[user], b.users[user]
         out.check(f"user {user}", "subscriptions", left["LSUB"], right["LSUB"])
         for uniqueid, seen in left["SEEN"].items():
             out.check(f"user {user}", f"seen {uniqueid}", seen, right["SEEN"].get(uniqueid))
-        for script in out.sides(f"user {user} sieve", left["SIEVE"], right["SIEVE"]):
+        l, r = ((x["SIEVE"] if sieve_mailboxes else _sources(x["SIEVE"])) for x in (left, right))
+        for script in out.sides(f"user {user} sieve", l, r):
             for key in ("GUID", "ISACTIVE"):
-                out.check(f"user {user} sieve {script}", key, left["SIEVE"][script][key],
-                          right["SIEVE"][script][key])
+                out.check(f"user {user} sieve {script}", key, l[script][key], r[script][key])
+
+
+def _mailboxes(found, sieve_mailboxes):
+    return {name: box for name, box in found.mailboxes.items()
+            if sieve_mailboxes or "f" not in box.get("MBOXTYPE", "")}
 
 
 def compare(a, b, also=(), expunged=False, sieve_mailboxes=True, history=True):
     """The differences of two Dumps; empty when equal. Without SIEVE-MAILBOX in use each server
-    makes its own #sieve mailbox: leave those out with sieve_mailboxes=False. After both sides were
+    makes its own #sieve mailbox, if it is of 3.6 or later, and compiles scripts itself: with
+    sieve_mailboxes=False the sources and the active script count instead. After both sides were
     edited they may have expunged one uid each in its own way, which nothing mends: history=False."""
     out = Differences(a, b)
-    for name in out.sides("mailbox", a.mailboxes, b.mailboxes):
-        left, right = a.mailboxes[name], b.mailboxes[name]
-        if not sieve_mailboxes and "f" in left.get("MBOXTYPE", ""):
-            continue
+    lefts, rights = (_mailboxes(d, sieve_mailboxes) for d in (a, b))
+    for name in out.sides("mailbox", lefts, rights):
+        left, right = lefts[name], rights[name]
         filled = bool(a.live(name) and b.live(name))
         _compare_header(out, name, left, right, filled, also)
         _compare_records(out, name, a.records.get(name, {}), b.records.get(name, {}), expunged, history)
-    _compare_users(out, a, b)
+    _compare_users(out, a, b, sieve_mailboxes)
     for root in out.sides("quota", a.quotas, b.quotas):
         left, right = ({k: v for k, v in d.quotas[root].items() if k != "MODSEQ"} for d in (a, b))
         for key in sorted(left.keys() | right.keys()):

@@ -29,13 +29,24 @@ PORTS = {"imap": 10143, "lmtp": 10024, "sync": 12005, "sieve": 14190}
 
 
 class Install:
-    """The programs of one Cyrus version. With a root, they run inside that chroot; then paths of
-    a server's `folder` are those of the inside, `outside` is where we see it."""
+    """The programs of one Cyrus version. With a root, they run inside that chroot.
 
-    def __init__(self, name="3.6.1d", bindir="/usr/lib/cyrus/bin", root="/"):
+    Inside, the folder of all servers is mounted where it is outside, so a path is the same on both
+    sides. Each program has a mount namespace of its own: what it mounts ends with it, whatever
+    happens, and nobody else sees it."""
+
+    def __init__(self, name="3.6.1", bindir="/usr/lib/cyrus/bin", root="/"):
         self.name = name
         self.bindir = Path(bindir)
         self.root = Path(root)
+
+    def __repr__(self):
+        return f"Cyrus {self.name}"
+
+    @property
+    def version(self):
+        """For comparing: (3, 6, 1)."""
+        return tuple(map(int, self.name.split(".")))
 
     @property
     def is_chroot(self):
@@ -44,29 +55,49 @@ class Install:
     def program(self, name):
         return self.bindir / name
 
-    def command(self, argv, preload):
-        """The argument list that runs argv. Inside a chroot the library to preload has another
-        path than for `chroot` itself, so it is set in there."""
+    def command(self, argv, preload, shared):
+        """The argument list that runs argv; `shared` is the folder to be seen inside a chroot, too.
+        There the library to preload is set for the program only: `chroot` could not load it."""
         argv = [str(a) for a in argv]
         if not self.is_chroot:
             return argv
-        return ["chroot", str(self.root), "/usr/bin/env", f"LD_PRELOAD={preload}", *argv]
-
-    def outside(self, path):
-        """Where we see a path of the inside."""
-        return self.root / Path(path).relative_to("/")
+        return ["unshare", "--mount", "/bin/sh", "-c", _ENTER, "enter", str(self.root), str(shared),
+                f"LD_PRELOAD={preload}", *argv]
 
     def owner(self):
         """The (name, uid, gid) that owns stores: cyrus if we may change to it, else ourselves."""
         wanted = "cyrus" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        for line in self.outside("/etc/passwd").read_text().splitlines():
+        for line in (self.root / "etc/passwd").read_text().splitlines():
             name, _, uid, gid, *_ = line.split(":")
             if name == wanted:
                 return name, int(uid), int(gid)
         raise LookupError(f"no user {wanted} in {self.root}: is Cyrus installed?")
 
 
+_ENTER = """
+root=$1 shared=$2
+shift 2
+mkdir -p "$root$shared" && mount --bind "$shared" "$root$shared" && mount --rbind /proc "$root/proc" &&
+exec chroot "$root" /usr/bin/env "$@"
+"""
+
 SYSTEM = Install()
+# Debian's releases with another Cyrus than this one's, by the name of the suite.
+SUITES = {"bullseye": "3.2.6", "trixie": "3.10.2", "sid": "3.12.4"}
+
+
+def cache():
+    """Where the chroots of tests/make-chroot are kept."""
+    return Path(os.environ.get("FANSYNC_TEST_CACHE", "/var/cache/fansync-tests"))
+
+
+def installs():
+    """The versions that can be run, by name: this system's, and those whose chroot has been made."""
+    found = {SYSTEM.name: SYSTEM}
+    for suite, version in SUITES.items():
+        if (cache() / suite / ".complete").exists() and os.geteuid() == 0:
+            found[version] = Install(version, root=cache() / suite)
+    return dict(sorted(found.items(), key=lambda item: item[1].version))
 
 
 def _loopback():
@@ -89,7 +120,7 @@ class Cyrus:
         self.events = events
         self.place = place()
         self.folder = self.place.new_folder(name)
-        self.outside = install.outside(self.folder)
+        self.outside = self.folder
         self.address = _loopback()
         self.owner, self.uid, self.gid = install.owner()
         self.process = None
@@ -251,7 +282,7 @@ class Cyrus:
     def mailbox_folders(self, *names):
         """Where the files of mailboxes are (internal names), whatever the layout."""
         out = self.run("mbpath", *map(self.external, names)).stdout.decode("utf-8", "surrogateescape")
-        return [self.install.outside(line) for line in out.splitlines()]
+        return [Path(line) for line in out.splitlines()]
 
     def external(self, name):
         """The administrator's spelling of an internal name (modified UTF-7 kept)."""
@@ -267,18 +298,20 @@ class Cyrus:
 
     # --- processes ----------------------------------------------------------------------
 
-    def env(self, log=None):
-        """The environment of every program of this server."""
+    def env(self, log=None, inside=True):
+        """The environment of every program of this server; inside=False: of one that runs outside
+        its chroot."""
         kept = {k: v for k, v in os.environ.items()
                 if k in ("PATH", "HOME", "TZ", "TERM") or k.endswith("SAN_OPTIONS")}
         env = {**kept, "LC_ALL": "C", "LAB_SYSLOG": str(log or self.folder / "log"),
                "CYRUS_USER": self.owner}
-        if not self.install.is_chroot:
+        if not (inside and self.install.is_chroot):
             env["LD_PRELOAD"] = str(self.folder / "syslog_shim.so")
         return env
 
     def command(self, *argv):
-        return self.install.command(argv, self.folder / "syslog_shim.so")
+        """The argument list that runs a program of this server's version."""
+        return self.install.command(argv, self.folder / "syslog_shim.so", self.place.folder.parent)
 
     def start(self, timeout=20):
         """Starts the master process and waits until every service answers."""
@@ -306,7 +339,7 @@ class Cyrus:
     def _listens(self, service):
         """Looks without connecting, which would leave traces in the log."""
         if service == "syncunix":
-            return self.install.outside(self.sync_socket).exists()
+            return self.sync_socket.exists()
         number = int.from_bytes(socket.inet_aton(self.address), sys.byteorder)
         wanted = f" {number:08X}:{PORTS[service]:04X} 00000000:0000 0A "
         return wanted in Path("/proc/net/tcp").read_text()

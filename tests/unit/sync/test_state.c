@@ -56,6 +56,12 @@ static void an_intermediate_has_no_partition(void **state)
                   "ACL \"\" OPTIONS \"\" CREATEDMODSEQ 3 FOLDERMODSEQ 21)"));
     assert_int_equal(s.mailboxes.m[0].partition.n, 0);
     assert_slice(s.mailboxes.m[0].type, "ei");
+    assert_ok(add(&a, &s, "MAILBOX", /* of 3.12 */
+                  "%(UNIQUEID NIL MBOXNAME user.a.c MBOXTYPE ei SYNC_CRC 0 LAST_UID 0 HIGHESTMODSEQ 0 RECENTUID 0 "
+                  "RECENTTIME 0 LAST_APPENDDATE 0 POP3_LAST_LOGIN 0 POP3_SHOW_AFTER 0 UIDVALIDITY 0 PARTITION NIL "
+                  "ACL \"\" OPTIONS \"\")"));
+    assert_slice(s.mailboxes.m[1].uniqueid, "");
+    assert_true(replica_is_intermediate(&s.mailboxes.m[1]));
     arena_free(&a);
 }
 
@@ -104,8 +110,27 @@ static void subscriptions_seen_states_and_unknown_lines(void **state)
     assert_slice(s.subscriptions.name[1], "user.a.b c");
     assert_ok(add(&a, &s, "SEEN", "%(UNIQUEID i LASTREAD 1 LASTUID 2 LASTCHANGE 3 SEENUIDS \"1:3,5:*\")"));
     assert_slice(s.seen.row[0].uids, "1:3,5:*");
-    assert_ok(add(&a, &s, "SIEVE", "%(FILENAME x.script)"));
-    assert_int_equal(s.sieve_scripts, 1);
+    assert_ok(add(&a, &s, "FUTURE", "x"));
+    arena_free(&a);
+}
+
+static void sieve_items_of_old_and_new_servers(void **state)
+{
+    (void)state;
+    struct arena a = ARENA_INIT;
+    struct replica_state s;
+    memset(&s, 0, sizeof s);
+    assert_ok(add(&a, &s, "SIEVE", "%(FILENAME x.script LAST_UPDATE 1795444181 GUID "
+                  "1741a5f56c1cfc0f7ef3d0ad53bceb6518bfdfad ISACTIVE 0)"));
+    assert_ok(add(&a, &s, "SIEVE", "%(FILENAME x.bc LAST_UPDATE 0 GUID "
+                  "0000000000000000000000000000000000000000 ISACTIVE 1)"));
+    assert_ok(add(&a, &s, "SIEVE", "%(FILENAME \"two words.script\")"));
+    assert_int_equal(s.scripts.n, 3);
+    assert_slice(s.scripts.s[0].file, "x.script");
+    assert_true(s.scripts.s[0].last_update == 1795444181 && !guid_is_null(&s.scripts.s[0].guid));
+    assert_true(!s.scripts.s[0].active && s.scripts.s[1].active && guid_is_null(&s.scripts.s[1].guid));
+    assert_slice(s.scripts.s[2].file, "two words.script");
+    assert_err(add(&a, &s, "SIEVE", "%(GUID x)"), ERR_PROTOCOL, "FILENAME");
     assert_ok(add(&a, &s, "FUTURE", "x"));
     arena_free(&a);
 }
@@ -118,6 +143,7 @@ int main(void)
         cmocka_unit_test(a_mailbox_without_a_mandatory_key_is_a_protocol_error_that_names_it),
         cmocka_unit_test(quota_limits_are_read_under_old_and_new_names_and_none_is_unlimited),
         cmocka_unit_test(subscriptions_seen_states_and_unknown_lines),
+        cmocka_unit_test(sieve_items_of_old_and_new_servers),
     };
     return cmocka_run_group_tests_name("sync: state", tests, NULL, NULL);
 }
