@@ -227,7 +227,6 @@ static bool carry_out(struct mender *d, const struct compare_difference *row)
         take_flags(d, copy_record(d, i, row->uid), t);
         break;
     case ROW_TOUCH:
-    case ROW_EXPUNGE_AGAIN:
         copy_record(d, i, row->uid);
         break;
     case ROW_EXPUNGE_HERE:
@@ -239,6 +238,7 @@ static bool carry_out(struct mender *d, const struct compare_difference *row)
     case ROW_APPEND_HERE:
         append_theirs(d, t, row->uid);
         break;
+    case ROW_EXPUNGE_AGAIN: /* no server takes a new modseq for what it has expunged */
     case ROW_STALE:
         expunge_there(d, row->uid);
         break;

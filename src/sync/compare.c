@@ -91,6 +91,12 @@ static struct err *ask_full(struct work *w)
 
 /* ---- deciding ---- */
 
+/* Expunged on the master, which nothing has to be told of. */
+static bool is_to_expunge(enum compare_row row)
+{
+    return row == ROW_STALE || row == ROW_EXPUNGE_AGAIN;
+}
+
 /* Says the first few differences; the numbers are for the operator who has to choose. */
 struct err *compare_conflict(struct work *w, const struct compare_result *c)
 {
@@ -98,7 +104,7 @@ struct err *compare_conflict(struct work *w, const struct compare_result *c)
     struct buf b = BUF_INIT;
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
-        if (c->d[i].row == ROW_STALE)
+        if (is_to_expunge(c->d[i].row))
             continue;
         if (n++ < TOLD)
             buf_printf(&b, "%suid %u %s", n > 1 ? "; " : "", c->d[i].uid, compare_row_text(c->d[i].row));
@@ -160,18 +166,18 @@ static size_t count_row(const struct compare_result *c, enum compare_row row)
 /* Whether the two sides can only meet if the master changes. */
 static bool wants_master(const struct work *w, const struct compare_result *c)
 {
-    return count_row(c, ROW_STALE) < c->n || w->r->highestmodseq > w->m->highestmodseq ||
+    return count_row(c, ROW_STALE) + count_row(c, ROW_EXPUNGE_AGAIN) < c->n || w->r->highestmodseq > w->m->highestmodseq ||
            w->r->last_uid > w->m->last_uid || w->r->uidvalidity > w->m->uidvalidity ||
            work_raises_foldermodseq(w);
 }
 
-/* Expunges what the master has forgotten, and has the update sent. */
+/* Expunges what the master has expunged or forgotten, and has the update sent. */
 static struct err *update(struct work *w, const struct compare_result *c)
 {
     uint32_t *stale = arena_array(&w->unit->arena, c->n, sizeof *stale);
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++)
-        if (c->d[i].row == ROW_STALE)
+        if (is_to_expunge(c->d[i].row))
             stale[n++] = c->d[i].uid;
     w->have = diff_bounds(w->r);
     w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
