@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "fansync/buf.h"
 #include "fansync/err.h"
 
 struct config;
@@ -44,5 +45,9 @@ int64_t config_channel_duration(const struct config *c, const char *channel, con
 /* A key that is no known option ("partition-default", "sasl_mech_list"): looked up as
  * "<ident>_<key>" then "<key>", lower case. NULL if not set. */
 const char *config_overflow(const struct config *c, const char *key);
+
+/* A file in a channel's sync folder (spec/operation.md §2.1), appended to out: the default
+ * channel's for NULL and for "". */
+void config_sync_path(const struct config *c, const char *channel, const char *file, struct buf *out);
 
 #endif

@@ -73,6 +73,10 @@ enum mailbox_verdict {
 enum mailbox_verdict diff_mailbox(const struct mailbox_header *m, struct slice type,
                                   const struct replica_mailbox *r, bool reverseacls, const char **what);
 
+/* A counter of the replica that is above the master's, so that it would refuse any update
+ * (§5.3 no. 6); NULL if there is none. */
+const char *diff_replica_is_ahead(const struct mailbox_header *m, const struct replica_mailbox *r);
+
 /* Which records of a mailbox the replica lacks: those with modseq > since_modseq or
  * uid > since_uid (§5.2; both 0 for a mailbox that is new or an empty shell there:
  * spec/wire.md §4.4). */

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "fansync/err.h"
+#include "fansync/map.h"
 #include "fansync/session.h"
 #include "fansync/slice.h"
 #include "fansync/store.h"
@@ -40,6 +41,7 @@ struct engine_options {
     /* Called after a mailbox of the master was changed: other channels have to hear of it. */
     void (*changed_master)(void *ctx, struct slice name);
     void *changed_master_ctx;
+    const char *skip_folder; /* where files skipuser-ID say that a user is to be left alone; or NULL */
     const char *temp_path; /* where messages on their way from the replica to the master lie */
 };
 
@@ -54,13 +56,22 @@ enum engine_item_kind {
     ITEM_USER,      /* everything of a user */
     ITEM_MAILBOXES, /* these mailboxes, wherever they belong */
     ITEM_META,      /* a user's subscriptions and seen states */
+    /* One object each, by its present state here: */
+    ITEM_QUOTA,
+    ITEM_ANNOTATIONS, /* the server's own */
+    ITEM_SEEN,
+    ITEM_SUB,
+    ITEM_UNMAILBOX, /* deleted there if a tombstone here says so */
+    ITEM_UNUSER,    /* deleted there if he has no INBOX here */
 };
 
 struct engine_item {
     enum engine_item_kind kind;
-    struct slice userid;       /* USER, META */
+    struct slice userid;       /* USER, META, SEEN, SUB, UNUSER */
     const struct slice *names; /* MAILBOXES: internal names */
     size_t nnames;
+    const struct map *deleted; /* USER, MAILBOXES: names of which a record says that they were deleted; or NULL */
+    struct slice object; /* QUOTA: the root; SEEN: a uniqueid; SUB, UNMAILBOX: an internal name */
 };
 
 /* How an item ended: err NULL for success (a user without a local INBOX is one). Borrowed
@@ -68,7 +79,7 @@ struct engine_item {
 typedef void (*engine_done_fn)(void *ctx, const struct engine_item *item, const struct err *err);
 
 /*
- * Works off the items, several at a time, and calls done once for each, in the order in
+ * Works off the items, several at a time, and calls done (if not NULL) once for each, in the order in
  * which they end. A failing item does not stop the others. Returns an error only when no
  * further work is possible: interrupted, or no session; the items not done then are not
  * reported.

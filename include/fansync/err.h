@@ -32,6 +32,7 @@ enum err_kind {
     ERR_NOTSUPPORTED,
     ERR_BADSIEVE,
     /* of the engine */
+    ERR_SKIPPED,  /* the operator asked to leave that user alone for now (a skip file) */
     ERR_CONFLICT, /* both sides changed: needs a full comparison */
 };
 

@@ -91,6 +91,8 @@ struct replica_state {
     struct subscription_list subscriptions;
     struct seen_list seen;
     size_t seen_cap;
+    struct annotation_list annotations; /* the server's own (GET ANNOTATION), as sent */
+    size_t annotations_cap;
     size_t sieve_scripts; /* SIEVE items, counted only */
 };
 

@@ -53,6 +53,11 @@ struct mbentry_list {
 struct err *store_user_mailboxes(struct store *s, struct arena *a, struct slice userid,
                                  struct mbentry_list *out);
 
+/* By uniqueid: the present or last name of a mailbox; *found false for one that the list does not
+ * know. A mailbox deleted for good is a tombstone until its name is used again. */
+struct err *store_lookup_id(struct store *s, struct arena *a, struct slice uniqueid, struct mbentry *out,
+                            bool *found);
+
 /* Every entry of the list whose internal name starts with prefix (may be empty). */
 struct err *store_all_mailboxes(struct store *s, struct arena *a, struct slice prefix,
                                 struct mbentry_list *out);
@@ -99,6 +104,9 @@ struct err *store_message_open(struct store *s, const struct mbentry *e, uint32_
 
 struct err *store_subscriptions(struct store *s, struct arena *a, struct slice userid,
                                 struct subscription_list *out);
+
+/* The server's own annotations, sorted; without those that are files (/motd). */
+struct err *store_server_annotations(struct store *s, struct arena *a, struct annotation_list *out);
 
 struct err *store_seen(struct store *s, struct arena *a, struct slice userid, struct seen_list *out);
 

@@ -102,6 +102,7 @@ const char *err_kind_name(enum err_kind kind)
     case ERR_CHANGED: return "changed";
     case ERR_NOTSUPPORTED: return "not supported";
     case ERR_BADSIEVE: return "bad sieve";
+    case ERR_SKIPPED: return "skipped";
     case ERR_CONFLICT: return "conflict";
     }
     return "unknown";

@@ -10,8 +10,10 @@
 #include "cli/connect.h"
 #include "cli/input.h"
 #include "cli/modes.h"
+#include "cli/notify.h"
 #include "cli/options.h"
 #include "cli/process.h"
+#include "cli/replay.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
 
@@ -36,7 +38,8 @@ static bool take_names(const struct options *o, struct arena *a, struct slice **
     return true;
 }
 
-static struct err *run_mode(const struct options *o, struct run *r, const struct slice *names, size_t n, bool *failed)
+static struct err *run_mode(const struct options *o, struct run *r, const char *channel_log,
+                            const struct slice *names, size_t n, bool *failed)
 {
     switch (o->mode) {
     case MODE_USERS:
@@ -47,15 +50,16 @@ static struct err *run_mode(const struct options *o, struct run *r, const struct
         return mode_meta(r, names, n, failed);
     case MODE_ALL:
         return mode_all(r, n ? names[0] : slice_of("", 0), failed);
-    case MODE_NONE:
     case MODE_ROLLING:
+        return replay_file(r, o->input_file, channel_log, failed);
+    case MODE_NONE:
         break;
     }
     return NULL;
 }
 
 static struct engine *make_engine(const struct options *o, struct config *config, struct store *store,
-                                  struct connector *c, struct connector *master)
+                                  struct connector *c, struct connector *master, struct notify *notify, const char *sync_folder)
 {
     int64_t batchsize = config_channel_int(config, o->channel, "sync_batchsize");
     struct engine_options e = {
@@ -74,6 +78,9 @@ static struct engine *make_engine(const struct options *o, struct config *config
         .connect_ctx = c,
         .connect_master = master->session.server ? connect_master : NULL,
         .connect_master_ctx = master,
+        .changed_master = notify_channels,
+        .changed_master_ctx = notify,
+        .skip_folder = sync_folder,
         .temp_path = config_string(config, "temp_path"),
     };
     return engine_new(&e);
@@ -120,7 +127,11 @@ static int run(const struct options *o, struct config *config)
     struct slice *names = NULL;
     size_t n = 0;
     struct timespec begun;
+    struct buf channel_log = BUF_INIT, sync_folder = BUF_INIT;
+    struct notify notify = { config, o->channel };
 
+    config_sync_path(config, o->channel, "log", &channel_log);
+    config_sync_path(config, o->channel, "", &sync_folder);
     connector_init(&connector, config, o);
     connector_init_master(&master, config, o);
     process_delay(o->startup_delay);
@@ -132,17 +143,19 @@ static int run(const struct options *o, struct config *config)
     if (err)
         process_fatal(EX_SOFTWARE, "%s", err->msg);
     struct run r = { .store = store, .verbose = o->verbose > 0, .skip_locked = o->skip_locked };
-    r.engine = make_engine(o, config, store, &connector, &master);
+    r.engine = make_engine(o, config, store, &connector, &master, &notify, buf_cstr(&sync_folder));
     bool failed = false;
     err = engine_connect(r.engine);
-    if (!err && !take_names(o, &a, &names, &n))
+    if (!err && o->mode != MODE_ROLLING && !take_names(o, &a, &names, &n))
         failed = true;
     else if (!err)
-        err = run_mode(o, &r, names, n, &failed);
+        err = run_mode(o, &r, buf_cstr(&channel_log), names, n, &failed);
     tell_counters(o, r.engine, &begun);
     engine_free(r.engine);
     int status = status_of(err, failed);
     arena_free(&a);
+    buf_free(&channel_log);
+    buf_free(&sync_folder);
     store_free(store);
     return status;
 }
@@ -165,11 +178,12 @@ int main(int argc, char **argv)
     }
     /* The parent of -r ends with 0 whatever happens (a START entry must not fail), so it has to
      * be told before. */
-    if (o.mode == MODE_ROLLING && o.background)
+    bool rolling = o.mode == MODE_ROLLING && !o.input_file;
+    if (rolling && o.background)
         fprintf(stderr, "sync_client: %s\n", no_rolling);
     process_begin(&o);
     struct config *config = process_configure(&o);
-    if (o.mode == MODE_ROLLING)
+    if (rolling)
         process_fatal(EX_UNAVAILABLE, "%s", no_rolling);
     int status = run(&o, config);
     config_free(config);

@@ -40,7 +40,7 @@ static void item_done(void *ctx, const struct engine_item *item, const struct er
         return;
     if (item->kind == ITEM_MAILBOXES)
         name = o->all_users ? item->names[0] : slice_of("", 0);
-    if (o->all_users && o->run->skip_locked && err->kind == ERR_LOCKED) {
+    if (o->all_users && (err->kind == ERR_SKIPPED || (o->run->skip_locked && err->kind == ERR_LOCKED))) {
         say_skipped(o, item, name);
         return;
     }

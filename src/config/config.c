@@ -349,3 +349,11 @@ int64_t config_channel_duration(const struct config *c, const char *channel, con
 {
     return channel_number(c, channel, option, DURATIONS);
 }
+
+void config_sync_path(const struct config *c, const char *channel, const char *file, struct buf *out)
+{
+    buf_printf(out, "%s/sync/", config_string(c, "configdirectory"));
+    if (channel && *channel)
+        buf_printf(out, "%s/", channel);
+    buf_adds(out, file);
+}

@@ -66,7 +66,8 @@ static const char *first_difference(const struct mailbox_header *m, struct slice
         return "POP3_SHOW_AFTER";
     if (m->options != option_bits(r->options))
         return "OPTIONS";
-    if (r->foldermodseq != 0 && m->entry.foldermodseq != r->foldermodseq)
+    /* A replica keeps its own if that is higher: only a change of the master's can help. */
+    if (r->foldermodseq != 0 && m->entry.foldermodseq > r->foldermodseq)
         return "FOLDERMODSEQ";
     if (!slice_eq(m->entry.acl, r->acl))
         return "ACL";
@@ -84,7 +85,7 @@ static const char *first_difference(const struct mailbox_header *m, struct slice
 }
 
 /* What the replica would refuse with CHECKSUM (§5.3 no. 6), found before it is asked. */
-static const char *replica_is_ahead(const struct mailbox_header *m, const struct replica_mailbox *r)
+const char *diff_replica_is_ahead(const struct mailbox_header *m, const struct replica_mailbox *r)
 {
     if (r->highestmodseq > m->highestmodseq)
         return "HIGHESTMODSEQ";
@@ -92,6 +93,8 @@ static const char *replica_is_ahead(const struct mailbox_header *m, const struct
         return "UIDVALIDITY";
     if (r->last_uid > m->last_uid)
         return "LAST_UID";
+    if (m->xconvmodseq != 0 && r->xconvmodseq > m->xconvmodseq)
+        return "XCONVMODSEQ";
     return NULL;
 }
 
@@ -108,7 +111,7 @@ enum mailbox_verdict diff_mailbox(const struct mailbox_header *m, struct slice t
     *what = first_difference(m, type, r, reverseacls);
     if (!*what)
         return MAILBOX_UNCHANGED;
-    const char *ahead = replica_is_ahead(m, r);
+    const char *ahead = diff_replica_is_ahead(m, r);
     if (ahead) {
         *what = ahead;
         return MAILBOX_AHEAD;

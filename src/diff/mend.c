@@ -222,6 +222,7 @@ static bool carry_out(struct mender *d, const struct compare_difference *row)
         return false;
     switch (row->row) {
     case ROW_NOTHING:
+    case ROW_EXPUNGE_AGAIN: /* the server takes no change of an expunged record: the update tells the replica */
         break;
     case ROW_TAKE_FLAGS:
         take_flags(d, copy_record(d, i, row->uid), t);
@@ -238,7 +239,6 @@ static bool carry_out(struct mender *d, const struct compare_difference *row)
     case ROW_APPEND_HERE:
         append_theirs(d, t, row->uid);
         break;
-    case ROW_EXPUNGE_AGAIN: /* no server takes a new modseq for what it has expunged */
     case ROW_STALE:
         expunge_there(d, row->uid);
         break;
@@ -283,11 +283,13 @@ static void end_header(struct mender *d, uint64_t floor)
 {
     struct mailbox_header *m = &d->out->m;
     const struct replica_mailbox *r = d->r;
-    bool raised = r->highestmodseq > d->m->highestmodseq || r->uidvalidity > d->m->uidvalidity ||
-                  d->last_uid > d->m->last_uid || r->foldermodseq > d->m->entry.foldermodseq;
+    bool raised = diff_replica_is_ahead(d->m, r) || d->last_uid > d->m->last_uid ||
+                  r->foldermodseq > d->m->entry.foldermodseq;
     if (r->highestmodseq > d->m->highestmodseq && !same_annotations(&m->annotations, &r->annotations))
         m->annotations = r->annotations;
     m->uidvalidity = r->uidvalidity > m->uidvalidity ? r->uidvalidity : m->uidvalidity;
+    if (m->xconvmodseq)
+        m->xconvmodseq = larger(m->xconvmodseq, r->xconvmodseq);
     m->entry.foldermodseq = larger(m->entry.foldermodseq, r->foldermodseq);
     m->last_uid = d->last_uid;
     d->out->needed = raised || d->out->rec.n > 0;

@@ -181,17 +181,27 @@ static struct err *read_header_file(struct mailbox *m, struct arena *a)
 
 /* ---- everything else ---- */
 
-static struct err *read_mailbox_annotations(struct mailbox *m, struct arena *a)
+static struct err *global_annotations(struct store *s, struct arena *a, struct slice key, struct slice userid,
+                                      struct annotation_list *out)
 {
-    struct store *s = m->store;
     const char *path = s->paths.annotations.p;
     struct shared_db_look look;
-    /* Cyrus 3.2 to 3.4 key mailboxes' annotations by name too (spec/store.md §5.7) */
-    struct slice key = m->list->old_form ? m->h->entry.name : m->h->entry.uniqueid;
     TRY(shared_db_get(&s->annotations, path, s->text_annotation, &look));
-    struct err *err = annot_mailbox(a, look.db, key, m->userid, &m->h->annotations);
+    struct err *err = annot_mailbox(a, look.db, key, userid, out);
     shared_db_put(&s->annotations, &look);
     return err_wrap(err, "%s", path);
+}
+
+static struct err *read_mailbox_annotations(struct mailbox *m, struct arena *a)
+{
+    /* Cyrus 3.2 to 3.4 key mailboxes' annotations by name too (spec/store.md §5.7) */
+    struct slice key = m->list->old_form ? m->h->entry.name : m->h->entry.uniqueid;
+    return global_annotations(m->store, a, key, m->userid, &m->h->annotations);
+}
+
+struct err *store_server_annotations(struct store *s, struct arena *a, struct annotation_list *out)
+{
+    return global_annotations(s, a, slice_of("", 0), slice_of("", 0), out);
 }
 
 static struct err *read_header(struct mailbox *m, struct arena *a)

@@ -107,6 +107,8 @@ static struct err *take_row(void *ctx, struct slice key, struct slice value)
             add(&l->names, key, value);
     } else if (slice_starts(key, "N")) {
         add(&l->names, behind(key, 1), value);
+    } else if (slice_starts(key, "I")) {
+        add(&l->ids, behind(key, 1), value);
     } else if (slice_starts(key, "UG")) {
         add(&l->groups, behind(key, 2), value);
     }
@@ -139,6 +141,7 @@ void mblist_free(struct mblist *l)
         return;
     db_free(l->db);
     free(l->names.row);
+    free(l->ids.row);
     free(l->groups.row);
     free(l);
 }
@@ -299,6 +302,42 @@ struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct n
     struct err *e = read_name(l, a, o, row->key, &out->name);
     if (!e)
         e = parse_entry(l, a, &scratch, row, out);
+    arena_free(&scratch);
+    return e;
+}
+
+/* ---- by uniqueid ---- */
+
+static struct err *search_old_form(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                                   struct slice uniqueid, struct mbentry *out, bool *found)
+{
+    *found = false;
+    for (size_t i = 0; i < l->names.n && !*found; i++) {
+        if (!memmem(l->names.row[i].value.p, l->names.row[i].value.n, uniqueid.p, uniqueid.n))
+            continue;
+        TRY(mblist_entry(l, a, o, &l->names.row[i], out));
+        *found = slice_eq(out->uniqueid, uniqueid);
+    }
+    return NULL;
+}
+
+struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                         struct slice uniqueid, struct mbentry *out, bool *found)
+{
+    if (l->old_form)
+        return search_old_form(l, a, o, uniqueid, out, found);
+    const struct db_row *row = mblist_find(l, &l->ids, uniqueid);
+    struct arena scratch = ARENA_INIT;
+    struct dlist *v = NULL;
+    struct slice key;
+    *found = row != NULL;
+    *out = (struct mbentry){ .kind = 'e' };
+    struct err *e = row ? parse_entry(l, a, &scratch, row, out) : NULL;
+    if (row && !e)
+        e = dlist_parse(&scratch, row->value, &v);
+    if (v && !e)
+        e = dlist_str(v, "N", &key) ? read_name(l, a, o, key, &out->name) : wrong(row->key, "has no name");
+    out->uniqueid = arena_dup(a, uniqueid);
     arena_free(&scratch);
     return e;
 }

@@ -27,6 +27,7 @@ struct mblist {
     bool old_form;
     bool mbox_order; /* rows are sorted by it, else bytewise */
     struct mbrows names;
+    struct mbrows ids;    /* by uniqueid; none in the old form */
     struct mbrows groups; /* keys behind "UG": user 0x1E group and the reverse */
     struct slice servername; /* an entry of another server is remote */
     unsigned users; /* guarded by the store's mutex */
@@ -47,6 +48,9 @@ const struct db_row *mblist_find(const struct mblist *l, const struct mbrows *ro
 /* The rows whose key begins with prefix: [*first, *end). */
 void mblist_range(const struct mblist *l, const struct mbrows *rows, struct slice prefix, size_t *first,
                   size_t *end);
+/* The entry of that uniqueid, a tombstone too; the old form is searched. */
+struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                         struct slice uniqueid, struct mbentry *out, bool *found);
 /* What a row says, in a. ERR_CORRUPT, ERR_NOTSUPPORTED (an unknown type letter, a value
  * of Cyrus 2) name the key. */
 struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct namespace_options *o,

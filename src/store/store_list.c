@@ -279,6 +279,16 @@ struct err *store_all_mailboxes(struct store *s, struct arena *a, struct slice p
     return e;
 }
 
+struct err *store_lookup_id(struct store *s, struct arena *a, struct slice uniqueid, struct mbentry *out,
+                            bool *found)
+{
+    struct mblist *l = NULL;
+    TRY(store_list_get(s, &l));
+    struct err *e = mblist_by_id(l, a, &s->names, uniqueid, out, found);
+    store_list_put(s, l);
+    return e;
+}
+
 /* ---- for mailboxes' snapshots ---- */
 
 struct err *store_user_home(struct store *s, struct arena *a, const struct mbname *m, struct user_home *out)

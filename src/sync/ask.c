@@ -49,6 +49,8 @@ struct err *unit_ask(struct unit *u)
 {
     struct session *s = u->engine->session;
     const struct engine_item *item = u->item;
+    if (item_is_single(item))
+        return single_ask(u);
     const char *verb = item->kind == ITEM_USER ? "GET USER" : item->kind == ITEM_META ? "GET META"
                                                                                      : "GET MAILBOXES";
     if (item->kind == ITEM_MAILBOXES && item->nnames == 0) {

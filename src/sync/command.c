@@ -179,6 +179,16 @@ static void put_guard(struct buf *b, const struct replica_mailbox *r)
     dlist_put_u64(b, "SINCE_CRC_ANNOT", r->sync_crc_annot);
 }
 
+static bool is_sent(const struct mailbox_command *c, size_t i, uint64_t *modseq)
+{
+    bool in_part = diff_record_in_part(c->rec, i, c->have, &c->part, modseq);
+    if (!c->also || !c->part.complete || !c->also[i])
+        return in_part;
+    if (c->rec->flags[i] & REC_EXPUNGED)
+        *modseq = c->m->highestmodseq;
+    return true;
+}
+
 struct err *mailbox_command_write(struct session *s, struct buf *b, const struct mailbox_command *c,
                                   uint64_t *nrecords)
 {
@@ -196,7 +206,7 @@ struct err *mailbox_command_write(struct session *s, struct buf *b, const struct
     buf_adds(b, " (");
     for (size_t i = 0; i < c->rec->n; i++) {
         uint64_t modseq;
-        if (!diff_record_in_part(c->rec, i, c->have, &c->part, &modseq) && !(c->also && c->also[i]))
+        if (!is_sent(c, i, &modseq))
             continue;
         if (*nrecords) {
             /* the blank goes in before the flow, which may leave the buffer empty */

@@ -14,7 +14,9 @@ struct mailbox_command {
     const struct replica_mailbox *r; /* NULL: new there */
     struct record_bounds have;       /* what the replica has of the records */
     struct record_part part;
-    const bool *also; /* records to send besides, parallel to rec; or NULL */
+    /* Records to send besides, with the last part; parallel to rec, or NULL. An expunged one
+     * gets the highest modseq, so that the replica's, which is live, cannot be newer. */
+    const bool *also;
     bool guard; /* send SINCE_*: refuse if the replica is not in the state r */
     uint32_t sync_crc;
     uint32_t sync_crc_annot;

@@ -91,12 +91,6 @@ static struct err *ask_full(struct work *w)
 
 /* ---- deciding ---- */
 
-/* Expunged on the master, which nothing has to be told of. */
-static bool is_to_expunge(enum compare_row row)
-{
-    return row == ROW_STALE || row == ROW_EXPUNGE_AGAIN;
-}
-
 /* Says the first few differences; the numbers are for the operator who has to choose. */
 struct err *compare_conflict(struct work *w, const struct compare_result *c)
 {
@@ -104,7 +98,7 @@ struct err *compare_conflict(struct work *w, const struct compare_result *c)
     struct buf b = BUF_INIT;
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
-        if (is_to_expunge(c->d[i].row))
+        if (c->d[i].row == ROW_STALE)
             continue;
         if (n++ < TOLD)
             buf_printf(&b, "%suid %u %s", n > 1 ? "; " : "", c->d[i].uid, compare_row_text(c->d[i].row));
@@ -118,11 +112,9 @@ struct err *compare_conflict(struct work *w, const struct compare_result *c)
     return err;
 }
 
-struct err *compare_send_expunge(struct work *w, const uint32_t *uid, size_t n)
+static struct err *send_expunge(struct work *w, const uint32_t *uid, size_t n)
 {
     struct session *s = w->unit->engine->session;
-    if (n == 0)
-        return NULL;
     struct buf *b = session_begin(s, "APPLY EXPUNGE", NULL, NULL, failed_if_refused, w);
     buf_adds(b, "%(");
     dlist_put_str(b, "MBOXNAME", w->entry->name);
@@ -166,53 +158,88 @@ static size_t count_row(const struct compare_result *c, enum compare_row row)
 /* Whether the two sides can only meet if the master changes. */
 static bool wants_master(const struct work *w, const struct compare_result *c)
 {
-    return count_row(c, ROW_STALE) + count_row(c, ROW_EXPUNGE_AGAIN) < c->n || w->r->highestmodseq > w->m->highestmodseq ||
-           w->r->last_uid > w->m->last_uid || w->r->uidvalidity > w->m->uidvalidity ||
+    return count_row(c, ROW_STALE) + count_row(c, ROW_EXPUNGE_AGAIN) < c->n || diff_replica_is_ahead(w->m, w->r) ||
            work_raises_foldermodseq(w);
 }
 
-/* Expunges what the master has expunged or forgotten, and has the update sent. */
-static struct err *update(struct work *w, const struct compare_result *c)
+/* Records that the update carries although their modseq does not ask for it. */
+static void mark_also(struct work *w, const struct compare_result *c, enum compare_row row)
 {
-    uint32_t *stale = arena_array(&w->unit->arena, c->n, sizeof *stale);
-    size_t n = 0;
-    for (size_t i = 0; i < c->n; i++)
-        if (is_to_expunge(c->d[i].row))
-            stale[n++] = c->d[i].uid;
+    struct map uids = MAP_INIT;
+    for (size_t k = 0; k < c->n; k++)
+        if (c->d[k].row == row)
+            map_put(&uids, slice_of((const char *)&c->d[k].uid, sizeof c->d[k].uid), w);
+    w->also = arena_array(&w->unit->arena, w->rec.n, sizeof *w->also);
+    for (size_t i = 0; i < w->rec.n; i++)
+        w->also[i] = map_get(&uids, slice_of((const char *)&w->rec.uid[i], sizeof w->rec.uid[i])) != NULL;
+    map_free(&uids);
+}
+
+struct err *compare_update(struct work *w, const struct compare_result *c, const uint32_t *uid, size_t n)
+{
     w->have = diff_bounds(w->r);
     w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
     w->guard = false; /* the EXPUNGE changes the sums */
     w->state = WORK_SEND;
-    return compare_send_expunge(w, stale, n);
+    mark_also(w, c, ROW_EXPUNGE_AGAIN);
+    return n ? send_expunge(w, uid, n) : NULL;
+}
+
+static uint32_t *uids_of(struct work *w, const struct compare_result *c, enum compare_row x, enum compare_row y,
+                         size_t *n)
+{
+    uint32_t *uid = arena_array(&w->unit->arena, c->n, sizeof *uid);
+    *n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->d[i].row == x || c->d[i].row == y)
+            uid[(*n)++] = c->d[i].uid;
+    return uid;
+}
+
+/* Expunges what the master has forgotten, and has the update sent. */
+static struct err *update(struct work *w, const struct compare_result *c)
+{
+    size_t n;
+    uint32_t *stale = uids_of(w, c, ROW_STALE, ROW_STALE, &n);
+    return compare_update(w, c, stale, n);
 }
 
 /* ---- -O: the replica follows, or nothing is sent (spec/algorithm.md §7.8) ---- */
 
-/* FORCE lets modseqs fall, but brings no message back and removes none; nor may a uid that the
- * replica has used be given out again. */
+/* The replica's server ends at once when it is told a lower modseq for a record, FORCE or not. */
+static bool is_lower_here(const struct work *w, uint32_t uid)
+{
+    size_t i = 0, k = 0;
+    while (i < w->rec.n && w->rec.uid[i] != uid)
+        i++;
+    while (k < w->replica_records.n && w->replica_records.r[k].uid != uid)
+        k++;
+    return i < w->rec.n && k < w->replica_records.n && w->replica_records.r[k].modseq > w->rec.modseq[i];
+}
+
+/* FORCE lets the counters fall, but brings no message back and removes none; nor may a uid that
+ * the replica has used be given out again. */
 static bool can_be_forced(const struct work *w, const struct compare_result *c)
 {
     const struct replica_records *l = &w->replica_records;
-    if (count_row(c, ROW_EXPUNGE_HERE) + count_row(c, ROW_RENUMBER) + count_row(c, ROW_APPEND_HERE) +
-        count_row(c, ROW_COPYBACK) > 0)
-        return false;
+    for (size_t k = 0; k < c->n; k++) {
+        enum compare_row row = c->d[k].row;
+        if (row == ROW_TOUCH ? is_lower_here(w, c->d[k].uid) : row != ROW_STALE && row != ROW_EXPUNGE_AGAIN)
+            return false;
+    }
     return l->n == 0 || l->r[l->n - 1].uid <= w->m->last_uid;
 }
 
 static struct err *force(struct work *w, const struct compare_result *c)
 {
+    size_t n;
     if (!can_be_forced(w, c)) {
         work_fail(w, compare_conflict(w, c));
         return NULL;
     }
-    struct map uids = MAP_INIT;
-    for (size_t i = 0; i < c->n; i++)
-        map_put(&uids, slice_of((const char *)&c->d[i].uid, sizeof c->d[i].uid), w);
-    w->also = arena_array(&w->unit->arena, w->rec.n, sizeof *w->also);
-    for (size_t i = 0; i < w->rec.n; i++)
-        w->also[i] = map_get(&uids, slice_of((const char *)&w->rec.uid[i], sizeof w->rec.uid[i])) != NULL;
-    map_free(&uids);
-    struct err *err = update(w, c);
+    uint32_t *gone = uids_of(w, c, ROW_STALE, ROW_EXPUNGE_AGAIN, &n);
+    struct err *err = compare_update(w, c, gone, n);
+    mark_also(w, c, ROW_TOUCH);
     w->part = (struct record_part){ true, w->m->last_uid, w->m->highestmodseq };
     return err;
 }

@@ -197,11 +197,7 @@ static struct err *finish(struct attempt *t)
         work_fail(w, err);
         return NULL;
     }
-    w->have = diff_bounds(w->r);
-    w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
-    w->guard = false;
-    w->state = WORK_SEND;
-    return compare_send_expunge(w, t->mend.expunge, t->mend.nexpunge);
+    return compare_update(w, &t->rows, t->mend.expunge, t->mend.nexpunge);
 }
 
 struct err *copyback_run(struct work *w, struct compare_result c)

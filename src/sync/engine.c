@@ -206,7 +206,7 @@ static struct err *run_alone(struct engine *e, struct unit *u)
 
 static void report(struct engine *e, struct unit *u, engine_done_fn done, void *ctx)
 {
-    if (u->err && u->err->kind != ERR_LOCKED) {
+    if (u->err && u->err->kind != ERR_LOCKED && u->err->kind != ERR_SKIPPED) {
         if (u->item->kind == ITEM_USER)
             log_msg(LOG_ERR, "IOERROR: user replication failed: error=<%s> userid=<" SLICE_FMT "> channel=<%s> "
                     "servername=<%s>", u->err->msg, SLICE_ARG(u->item->userid),
@@ -218,7 +218,8 @@ static void report(struct engine *e, struct unit *u, engine_done_fn done, void *
     for (size_t i = 0; i < u->nwork; i++)
         if (u->work[i].state == WORK_FAILED)
             e->counters.failed++;
-    done(ctx, u->item, u->err);
+    if (done)
+        done(ctx, u->item, u->err);
 }
 
 static void end_unit(struct unit *u)

@@ -30,6 +30,14 @@ static bool has_tombstone(struct unit *u, const struct replica_mailbox *r)
     return found && (e.flags & MB_DELETED) && slice_eq(e.uniqueid, r->uniqueid);
 }
 
+static bool is_occupant(const struct folder_matches *f, const struct replica_mailbox *r)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (f->match[i].occupant == r)
+            return true;
+    return false;
+}
+
 /* Copies that outlive the master's in the deleted tree, and names without a mailbox, are
  * nothing to tell an operator of. */
 static bool is_ordinary(const struct unit *u, const struct replica_mailbox *r)
@@ -41,12 +49,43 @@ static bool is_ordinary(const struct unit *u, const struct replica_mailbox *r)
     return !deleted && !(r->type.n && memchr(r->type.p, 'i', r->type.n));
 }
 
+/*
+ * Whether a mailbox of the replica is one that the master has deleted: the list says so, or it
+ * has forgotten the uniqueid and a record of the log says that the name was deleted. Without
+ * either it may be the replica's own, and stays.
+ */
+static bool is_dead(struct unit *u, const struct replica_mailbox *r)
+{
+    struct mbentry e;
+    bool found = false;
+    struct err *err = store_lookup_id(u->engine->o.store, &u->arena, r->uniqueid, &e, &found);
+    if (err) {
+        unit_fail(u, err);
+        return false;
+    }
+    return found ? e.flags & MB_DELETED : u->item->deleted && map_get(u->item->deleted, r->name);
+}
+
+/*
+ * A name that was deleted and made again between two syncs: the tombstone is hidden by the
+ * new mailbox (§2.4 no. 3). The replica's server would refuse the new mailbox for ever.
+ */
+static void plan_dead_occupants(struct unit *u, const struct folder_matches *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        const struct replica_mailbox *r = f->match[i].occupant;
+        if (r && !map_get(&u->refused, r->uniqueid) && is_dead(u, r))
+            u->doomed[u->ndoomed++] = r;
+    }
+}
+
 static void plan_deletions(struct unit *u, const struct folder_matches *f)
 {
-    u->doomed = arena_array(&u->arena, f->nextra, sizeof(struct replica_mailbox *));
     for (size_t i = 0; i < f->nextra; i++) {
         const struct replica_mailbox *r = f->extra[i];
         const struct err *refused = map_get(&u->refused, r->uniqueid);
+        if (is_occupant(f, r))
+            continue;
         if (refused)
             unit_fail(u, err_wrap(err_copy(refused), "deletion of " SLICE_FMT, SLICE_ARG(r->name)));
         else if (has_tombstone(u, r))
@@ -76,6 +115,8 @@ static void plan_renames(struct unit *u, const struct folder_matches *f)
 
 void unit_plan_folders(struct unit *u, const struct folder_matches *f)
 {
+    u->doomed = arena_array(&u->arena, f->n + f->nextra, sizeof(struct replica_mailbox *));
+    plan_dead_occupants(u, f);
     if (u->item->kind == ITEM_USER) /* a list of names may hold half of a rename */
         plan_deletions(u, f);
     plan_renames(u, f);

@@ -73,7 +73,7 @@ static const struct quota *replica_quota(const struct unit *u, struct slice root
     return NULL;
 }
 
-static struct err *sync_root(struct unit *u, struct slice root)
+struct err *meta_quota(struct unit *u, struct slice root, bool always)
 {
     struct quota q;
     bool found;
@@ -84,8 +84,8 @@ static struct err *sync_root(struct unit *u, struct slice root)
     }
     const struct quota *r = replica_quota(u, root);
     if (!found)
-        return r ? send_unquota(u, root) : NULL;
-    return r && diff_quota_equal(&q, r) ? NULL : send_quota(u, &q);
+        return r || always ? send_unquota(u, root) : NULL;
+    return r && !always && diff_quota_equal(&q, r) ? NULL : send_quota(u, &q);
 }
 
 static struct err *sync_quotas(struct unit *u)
@@ -98,7 +98,7 @@ static struct err *sync_quotas(struct unit *u)
         if (!w->m)
             complete = false;
         else if (w->m->quotaroot.n && map_put(&seen, w->m->quotaroot, u))
-            err = sync_root(u, w->m->quotaroot);
+            err = meta_quota(u, w->m->quotaroot, false);
     }
     for (size_t i = 0; i < u->replica.quotas.n && !err && complete; i++)
         if (!map_get(&seen, u->replica.quotas.q[i].root))
@@ -109,18 +109,23 @@ static struct err *sync_quotas(struct unit *u)
 
 /* ---- subscriptions (§8.3) ---- */
 
-static struct err *send_names(struct unit *u, const char *verb, const struct subscription_list *l)
+struct err *meta_subscription(struct unit *u, struct slice name, bool subscribed)
 {
+    const char *verb = subscribed ? "APPLY SUB" : "APPLY UNSUB";
     struct session *s = u->engine->session;
-    for (size_t i = 0; i < l->n; i++) {
-        log_progress("%s " SLICE_FMT " " SLICE_FMT, verb + 6, SLICE_ARG(u->item->userid), SLICE_ARG(l->name[i]));
-        struct buf *b = session_begin(s, verb, NULL, NULL, answered, u);
-        buf_adds(b, "%(");
-        dlist_put_str(b, "USERID", u->item->userid);
-        dlist_put_str(b, "MBOXNAME", l->name[i]);
-        buf_addc(b, ')');
-        TRY(session_end(s));
-    }
+    log_progress("%s " SLICE_FMT " " SLICE_FMT, verb + 6, SLICE_ARG(u->item->userid), SLICE_ARG(name));
+    struct buf *b = session_begin(s, verb, NULL, NULL, answered, u);
+    buf_adds(b, "%(");
+    dlist_put_str(b, "USERID", u->item->userid);
+    dlist_put_str(b, "MBOXNAME", name);
+    buf_addc(b, ')');
+    return session_end(s);
+}
+
+static struct err *send_names(struct unit *u, bool subscribed, const struct subscription_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        TRY(meta_subscription(u, l->name[i], subscribed));
     return NULL;
 }
 
@@ -134,17 +139,17 @@ static struct err *sync_subscriptions(struct unit *u)
     }
     struct subscription_list add = diff_names(&u->arena, &u->subscriptions, &u->replica.subscriptions);
     struct subscription_list drop = diff_names(&u->arena, &u->replica.subscriptions, &u->subscriptions);
-    TRY(send_names(u, "APPLY SUB", &add));
-    return send_names(u, "APPLY UNSUB", &drop);
+    TRY(send_names(u, true, &add));
+    return send_names(u, false, &drop);
 }
 
 /* ---- seen states of mailboxes that keep them per user (§8.4) ---- */
 
-static struct err *send_seen(struct unit *u, const struct seen_row *row)
+static struct err *send_seen(struct unit *u, const struct seen_row *row, answer_fn fn)
 {
     struct session *s = u->engine->session;
     log_progress("SEEN " SLICE_FMT " " SLICE_FMT, SLICE_ARG(u->item->userid), SLICE_ARG(row->uniqueid));
-    struct buf *b = session_begin(s, "APPLY SEEN", NULL, NULL, seen_answered, u);
+    struct buf *b = session_begin(s, "APPLY SEEN", NULL, NULL, fn, u);
     buf_adds(b, "%(");
     dlist_put_str(b, "USERID", u->item->userid);
     dlist_put_str(b, "UNIQUEID", row->uniqueid);
@@ -154,6 +159,11 @@ static struct err *send_seen(struct unit *u, const struct seen_row *row)
     dlist_put_str(b, "SEENUIDS", row->uids);
     buf_addc(b, ')');
     return session_end(s);
+}
+
+struct err *meta_seen(struct unit *u, const struct seen_row *row)
+{
+    return send_seen(u, row, answered);
 }
 
 static struct err *sync_seen(struct unit *u)
@@ -172,7 +182,7 @@ static struct err *sync_seen(struct unit *u)
     for (size_t i = 0; i < here.n && !err; i++) {
         const struct seen_row *r = map_get(&there, here.row[i].uniqueid);
         if (!r || !diff_seen_equal(&here.row[i], r))
-            err = send_seen(u, &here.row[i]);
+            err = send_seen(u, &here.row[i], seen_answered);
     }
     map_free(&there);
     return err;
@@ -180,6 +190,8 @@ static struct err *sync_seen(struct unit *u)
 
 struct err *unit_meta(struct unit *u)
 {
+    if (item_is_single(u->item))
+        return u->err ? NULL : single_send(u);
     if (u->item->kind == ITEM_MAILBOXES)
         return NULL;
     if (u->item->kind == ITEM_USER)

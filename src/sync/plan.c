@@ -80,12 +80,12 @@ static struct err *decide(struct work *w, struct mailbox *mb)
     w->type = mbentry_wire_type(&u->arena, &w->m->entry);
     enum mailbox_verdict v = diff_mailbox(w->m, w->type, w->r, u->engine->o.reverseacls, &what);
     bool mismatch = map_get(&u->mismatch, w->entry->name) != NULL;
-    if (v == MAILBOX_UNCHANGED && !mismatch)
-        return NULL;
-    if (w->r && v == MAILBOX_UPDATE && work_raises_foldermodseq(w)) {
+    if (w->r && (v == MAILBOX_UNCHANGED || v == MAILBOX_UPDATE) && work_raises_foldermodseq(w)) {
         v = MAILBOX_AHEAD;
         what = "FOLDERMODSEQ";
     }
+    if (v == MAILBOX_UNCHANGED && !mismatch)
+        return NULL;
     if (w->r && (v != MAILBOX_UPDATE || mismatch)) {
         log_msg(LOG_NOTICE, "SYNCNOTICE: comparing all records: mailbox=<" SLICE_FMT "> because=<%s>",
                 SLICE_ARG(w->entry->name), mismatch ? "CRC" : what);
@@ -172,6 +172,8 @@ void unit_plan(struct unit *u)
 {
     struct err *err = NULL;
     u->planned = true;
+    if (item_is_single(u->item))
+        return;
     if (u->item->kind == ITEM_USER)
         err = user_entries(u);
     else if (u->item->kind == ITEM_MAILBOXES)

@@ -14,17 +14,20 @@ static int compare_annotations(const void *x, const void *y)
     return c ? c : slice_cmp(a->userid, b->userid);
 }
 
+static struct err *read_annotation(const struct dlist *d, struct annotation *out)
+{
+    if (!dlist_str(d, "ENTRY", &out->entry) || !dlist_str(d, "USERID", &out->userid) ||
+        !dlist_str(d, "VALUE", &out->value))
+        return err_new(ERR_PROTOCOL, "annotation without ENTRY, USERID or VALUE");
+    dlist_u64(d, "MODSEQ", &out->modseq);
+    return NULL;
+}
+
 static struct err *read_annotations(struct arena *a, const struct dlist *list, struct annotation_list *out)
 {
     out->a = arena_array(a, dlist_count(list), sizeof *out->a);
-    for (const struct dlist *d = list->first; d; d = d->next) {
-        struct annotation *an = &out->a[out->n];
-        if (!dlist_str(d, "ENTRY", &an->entry) || !dlist_str(d, "USERID", &an->userid) ||
-            !dlist_str(d, "VALUE", &an->value))
-            return err_new(ERR_PROTOCOL, "ANNOTATIONS item without ENTRY, USERID or VALUE");
-        dlist_u64(d, "MODSEQ", &an->modseq);
-        out->n++;
-    }
+    for (const struct dlist *d = list->first; d; d = d->next)
+        TRY(read_annotation(d, &out->a[out->n++]));
     if (out->n > 1)
         qsort(out->a, out->n, sizeof *out->a, compare_annotations);
     return NULL;
@@ -126,6 +129,12 @@ struct err *state_add_line(struct arena *a, struct replica_state *s, const struc
     if (slice_caseeqs(line->key, "LSUB")) {
         TRY(expect(line, DLIST_LIST));
         return read_subscriptions(a, line, &s->subscriptions);
+    }
+    if (slice_caseeqs(line->key, "ANNOTATION")) {
+        TRY(expect(line, DLIST_KVLIST));
+        struct annotation_list *l = &s->annotations;
+        l->a = arena_grow(a, l->a, l->n, &s->annotations_cap, sizeof *l->a);
+        return read_annotation(line, &l->a[l->n++]);
     }
     if (slice_caseeqs(line->key, "SIEVE"))
         s->sieve_scripts++;

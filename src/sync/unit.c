@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 bool error_may_pass(enum err_kind kind)
 {
@@ -46,18 +47,9 @@ static int compare_slices(const void *x, const void *y)
     return slice_cmp(*(const struct slice *)x, *(const struct slice *)y);
 }
 
-/* Whose sync locks a unit needs, sorted: the order in which every client takes them. */
-static size_t owners(struct unit *u, struct slice **out)
+static size_t owners_of_names(struct unit *u, struct slice *all)
 {
     const struct engine_item *item = u->item;
-    if (item->kind == ITEM_META)
-        return 0; /* as the stock client (spec/algorithm.md §8.1) */
-    if (item->kind == ITEM_USER) {
-        *out = arena_array(&u->arena, 1, sizeof **out);
-        (*out)[0] = item->userid;
-        return 1;
-    }
-    struct slice *all = arena_array(&u->arena, item->nnames, sizeof *all);
     for (size_t i = 0; i < item->nnames; i++)
         all[i] = names_userid_of_internal(&u->arena, store_names(u->engine->o.store), item->names[i]);
     if (item->nnames)
@@ -66,8 +58,47 @@ static size_t owners(struct unit *u, struct slice **out)
     for (size_t i = 0; i < item->nnames; i++)
         if (n == 0 || !slice_eq(all[n - 1], all[i]))
             all[n++] = all[i];
-    *out = all;
     return n;
+}
+
+/* Whose sync locks a unit needs, sorted: the order in which every client takes them. The
+ * same items take one as in the stock client (spec/operation.md §3.5). */
+static size_t owners(struct unit *u, struct slice **out)
+{
+    const struct engine_item *item = u->item;
+    *out = arena_array(&u->arena, item->nnames + 1, sizeof **out);
+    switch (item->kind) {
+    case ITEM_USER:
+    case ITEM_SEEN:
+    case ITEM_ANNOTATIONS: /* nobody's: the lock of what is shared */
+        (*out)[0] = item->userid;
+        return 1;
+    case ITEM_QUOTA:
+        (*out)[0] = names_userid_of_internal(&u->arena, store_names(u->engine->o.store), item->object);
+        return 1;
+    case ITEM_MAILBOXES:
+        return owners_of_names(u, *out);
+    case ITEM_META:
+    case ITEM_SUB:
+    case ITEM_UNMAILBOX:
+    case ITEM_UNUSER:
+        break;
+    }
+    return 0;
+}
+
+/* As in Cyrus 3.12 (spec/operation.md §2.10): looked at wherever the lock is taken. */
+static struct err *check_skip_file(const struct engine *e, struct slice owner)
+{
+    struct buf path = BUF_INIT;
+    struct err *err = NULL;
+    if (e->o.skip_folder && owner.n && !memchr(owner.p, '/', owner.n)) {
+        buf_printf(&path, "%s/skipuser-" SLICE_FMT, e->o.skip_folder, SLICE_ARG(owner));
+        if (access(buf_cstr(&path), F_OK) == 0)
+            err = err_new(ERR_SKIPPED, "%s exists: the user is left alone", buf_cstr(&path));
+    }
+    buf_free(&path);
+    return err;
 }
 
 /* A bounded wait at a time, so that a signal is noticed. */
@@ -93,6 +124,7 @@ struct err *unit_lock(struct unit *u, bool wait)
     size_t n = owners(u, &who);
     for (size_t i = 0; i < n; i++) {
         struct user_lock *lock;
+        TRY(check_skip_file(e, who[i]));
         if (map_get(&e->locks, who[i]))
             continue;
         TRY(lock_one(u, who[i], wait, &lock));

@@ -130,7 +130,8 @@ struct err *window_compare(struct engine *e, struct unit *units, size_t n);
 struct err *compare_load_all(struct work *w);
 /* The replica's copy of the folder's own modseq is higher, and the master's can be raised. */
 bool work_raises_foldermodseq(const struct work *w);
-struct err *compare_send_expunge(struct work *w, const uint32_t *uid, size_t n);
+/* Expunges the uids on the replica and makes w WORK_SEND. */
+struct err *compare_update(struct work *w, const struct compare_result *c, const uint32_t *uid, size_t n);
 /* The error of a mailbox that would need a change on the master; counted. */
 struct err *compare_conflict(struct work *w, const struct compare_result *c);
 
@@ -156,6 +157,15 @@ void engine_forget_staged(struct engine *e);
 
 /* meta.c: quotas, subscriptions, seen states. */
 struct err *unit_meta(struct unit *u);
+/* The parts, for single objects. Errors are the session's; a refusal fails the unit. */
+struct err *meta_quota(struct unit *u, struct slice root, bool always);
+struct err *meta_subscription(struct unit *u, struct slice name, bool subscribed);
+struct err *meta_seen(struct unit *u, const struct seen_row *row);
+
+/* single.c: items that are one object. */
+bool item_is_single(const struct engine_item *item);
+struct err *single_ask(struct unit *u);
+struct err *single_send(struct unit *u);
 
 /* window.c */
 struct err *window_run(struct engine *e, struct unit *units, size_t n);

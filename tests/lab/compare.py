@@ -71,19 +71,25 @@ def _compare_header(out, name, left, right, both_filled, also):
     _compare_annotations(out, where, _annotations(left, False), _annotations(right, False))
 
 
-def _compare_records(out, name, left, right, expunged):
+def _expunged(record):
+    return "\\Expunged" in record["FLAGS"]
+
+
+def _compare_records(out, name, left, right, expunged, history):
     for uid in sorted(left.keys() | right.keys()):
         where = f"mailbox {name} uid {uid}"
         if uid not in left or uid not in right:
             side, record = (out.a, left[uid]) if uid in left else (out.b, right[uid])
-            if expunged or "\\Expunged" not in record["FLAGS"]:
+            if expunged or not _expunged(record):
                 out.append(f"{where}: only on {side.name}")
             continue
         l, r = left[uid], right[uid]
+        if not history and _expunged(l) and _expunged(r):
+            continue
         for key in RECORD_FIELDS:
             out.check(where, key, l[key], r[key])
         out.check(where, "FLAGS", _flags(l), _flags(r))
-        if "\\Expunged" not in l["FLAGS"]:
+        if not _expunged(l):
             _compare_annotations(out, where, _annotations(l, True), _annotations(r, True))
 
 
@@ -99,9 +105,10 @@ def _compare_users(out, a, b):
                           right["SIEVE"][script][key])
 
 
-def compare(a, b, also=(), expunged=False, sieve_mailboxes=True):
+def compare(a, b, also=(), expunged=False, sieve_mailboxes=True, history=True):
     """The differences of two Dumps; empty when equal. Without SIEVE-MAILBOX in use each server
-    makes its own #sieve mailbox: leave those out with sieve_mailboxes=False."""
+    makes its own #sieve mailbox: leave those out with sieve_mailboxes=False. After both sides were
+    edited they may have expunged one uid each in its own way, which nothing mends: history=False."""
     out = Differences(a, b)
     for name in out.sides("mailbox", a.mailboxes, b.mailboxes):
         left, right = a.mailboxes[name], b.mailboxes[name]
@@ -109,7 +116,7 @@ def compare(a, b, also=(), expunged=False, sieve_mailboxes=True):
             continue
         filled = bool(a.live(name) and b.live(name))
         _compare_header(out, name, left, right, filled, also)
-        _compare_records(out, name, a.records.get(name, {}), b.records.get(name, {}), expunged)
+        _compare_records(out, name, a.records.get(name, {}), b.records.get(name, {}), expunged, history)
     _compare_users(out, a, b)
     for root in out.sides("quota", a.quotas, b.quotas):
         left, right = ({k: v for k, v in d.quotas[root].items() if k != "MODSEQ"} for d in (a, b))

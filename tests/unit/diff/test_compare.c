@@ -60,8 +60,11 @@ static void s2_two_live_messages_under_one_uid_both_need_new_uids(void **state)
 {
     (void)state;
     struct scene s = scene();
-    s.rrec.r[0].guid.b[0] ^= 1;
+    s.rrec.r[0].guid.b[0] = 2;
     assert_rows(&s, 2, (enum compare_row[]){ ROW_RENUMBER, ROW_COPYBACK });
+    s = scene();
+    s.rrec.r[0].guid.b[0] = 0; /* the smaller GUID gets the smaller uid */
+    assert_rows(&s, 2, (enum compare_row[]){ ROW_COPYBACK, ROW_RENUMBER });
 }
 
 static void s3_another_message_there_for_one_expunged_here_is_copied_back(void **state)

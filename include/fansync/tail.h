@@ -1,0 +1,98 @@
+/*
+ * The tailer: follows the sync logs of many folders (one for each channel) within
+ * milliseconds while Cyrus's daemons write them, and removes records only when they are
+ * done (spec/operation.md §2.9). One thread owns a tailer: it alone calls everything here,
+ * and the hooks are called in it, from tailer_poll, tailer_remove and tailer_free.
+ *
+ * Records come in segments: what was read from one log between two points at which it was
+ * empty or moved aside. A segment's bytes leave the disk when the owner of the hooks says
+ * that all of it is settled; until then a process killed at any instant reads them again at
+ * its next start. So a record may come more than once, and never not at all.
+ *
+ *   loop: poll(tailer_fd, tailer_next_ms); tailer_poll
+ */
+#ifndef FANSYNC_TAIL_H
+#define FANSYNC_TAIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "fansync/action.h"
+#include "fansync/err.h"
+
+struct tailer;
+
+/* What the owner does with records. source is what tailer_add was given. Hooks must not
+ * call the tailer. */
+struct tail_hooks {
+    void *ctx;
+    /* A segment begins: its slot (>= 0), by which it is meant from now on, or -1 if none is
+     * free: nothing is read until one is. */
+    int (*begin_segment)(void *ctx, void *source);
+    /* A record; the action's slices are valid during the call. */
+    void (*record)(void *ctx, void *source, int slot, const struct action *a);
+    /* True if every record given so far for the slot is confirmed, or queued again in a
+     * durable place. Asked again and again; must be quick. More records may follow. */
+    bool (*settled)(void *ctx, int slot);
+    /* The slot is free. Its bytes are gone from the disk, or the folder was removed from the
+     * tailer and they will be read again by whoever comes next. */
+    void (*end_segment)(void *ctx, int slot);
+};
+
+/* Zero means the default. */
+struct tailer_options {
+    struct tail_hooks hooks;
+    bool paced_handover;  /* the stock client's hand-over by log-run, always: for other tools' sake */
+    int64_t compact_ms;   /* 100: least time between two truncations of a log */
+    int64_t handover_ms;  /* 20: least time between two paced hand-overs */
+    int64_t rotate_ms;    /* 1000: least time between two rotations of a log that grows */
+    int64_t grow_ms;      /* 5000: a log in use that was not empty for so long is rotated */
+    uint64_t grow_bytes;  /* 1 MiB: a log that is longer is rotated */
+    int64_t takeover_ms;  /* 60000: a foreign log-run that stands still so long becomes ours */
+};
+
+/* What monitoring shows of a folder. */
+struct tail_stats {
+    uint64_t records;     /* given to the hooks */
+    uint64_t rejected;    /* bad lines, now in the file "rejected" */
+    uint64_t truncations; /* of the log in place */
+    uint64_t rotations;   /* of ours: log became log-run */
+    uint64_t foreign;     /* rotations by somebody else */
+    uint64_t bytes;       /* read and not yet settled */
+    int64_t oldest_ms;    /* age of the oldest segment that is not settled */
+    size_t segments;      /* held now */
+};
+
+/* A tailer without folders. Never fails; without inotify it looks once a second. */
+struct tailer *tailer_new(const struct tailer_options *options);
+
+/* Ends all segments and gives all folders back; what was not settled stays on disk. */
+void tailer_free(struct tailer *t);
+
+/*
+ * Follows FOLDER/log from the next tailer_poll on. Makes the folder if it is missing and
+ * owns it by an exclusive lock on FOLDER/.sync-reader.lock; ERR_LOCKED, naming that file, if
+ * somebody else does.
+ */
+struct err *tailer_add(struct tailer *t, const char *folder, void *source)
+    __attribute__((warn_unused_result));
+
+/* Ends the folder's segments, which need not be settled, and gives it back. */
+void tailer_remove(struct tailer *t, const char *folder);
+
+/* Readable when a log changed; -1 without inotify. */
+int tailer_fd(const struct tailer *t);
+
+/* How long one may sleep before the next tailer_poll, if tailer_fd stays silent: at most
+ * 1000. */
+int tailer_next_ms(const struct tailer *t);
+
+/* Reads what is there, in every folder, and removes what is settled. Does not wait but for
+ * a millisecond or so for the lock of a log. Call it as often as one likes: early, for one,
+ * when something was settled. */
+void tailer_poll(struct tailer *t);
+
+/* False if the folder is not followed. */
+bool tailer_stats(const struct tailer *t, const char *folder, struct tail_stats *out);
+
+#endif

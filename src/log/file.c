@@ -1,0 +1,134 @@
+/*
+ * A file of records, read once to its end: "-R -f FILE" (spec/operation.md §1.6). Called by
+ * the command line's rolling mode; any thread. The file stays as it is.
+ */
+#include "fansync/synclog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "fansync/log.h"
+#include "log/files.h"
+
+enum { CHUNK = 64 * 1024, LOCK_WAIT_MS = 10000 };
+
+/* A file being read. */
+struct reading {
+    const char *name;
+    synclog_fn fn;
+    void *ctx;
+    struct arena arena;
+    struct buf buf;     /* what is not yet split into lines */
+    size_t line;        /* number of the line at hand */
+    size_t bad;
+    bool skipping;      /* the rest of a line that is too long */
+};
+
+static void complain(struct reading *r, const char *what, struct slice line)
+{
+    struct buf b = BUF_INIT;
+    synclog_escape(&b, line);
+    log_msg(LOG_ERR, "%s: line %zu: %s: \"%s\"", r->name, r->line, what, buf_cstr(&b));
+    buf_free(&b);
+    r->bad++;
+}
+
+static void one_line(struct reading *r, struct slice line)
+{
+    struct action action;
+    bool any;
+    struct err *e = synclog_parse(&r->arena, line, &action, &any);
+    if (e)
+        complain(r, e->msg, line);
+    else if (any)
+        r->fn(r->ctx, &action);
+    err_free(e);
+    arena_reset(&r->arena);
+}
+
+/* The bytes without their LF; the end of a line that is too long is not one itself. */
+static void line_ends(struct reading *r, struct slice line)
+{
+    if (r->skipping)
+        r->skipping = false;
+    else if (line.n > SYNCLOG_LONGEST_LINE)
+        complain(r, "Line too long", line);
+    else
+        one_line(r, line);
+    r->line++;
+}
+
+static void split(struct reading *r)
+{
+    struct slice s = buf_slice(&r->buf);
+    size_t all = s.n;
+    for (const char *lf; s.n && (lf = memchr(s.p, '\n', s.n)) != NULL;) {
+        size_t n = (size_t)(lf - s.p);
+        line_ends(r, slice_of(s.p, n));
+        s = slice_of(s.p + n + 1, s.n - n - 1);
+    }
+    buf_consume(&r->buf, all - s.n);
+    if (s.n > SYNCLOG_LONGEST_LINE && !r->skipping) {
+        complain(r, "Line too long", s);
+        r->skipping = true;
+    }
+    if (r->skipping)
+        buf_clear(&r->buf);
+}
+
+static void file_ends(struct reading *r)
+{
+    struct slice rest = buf_slice(&r->buf);
+    if (rest.n == 0)
+        return;
+    log_msg(LOG_WARNING, "%s: line %zu: the last line does not end in a newline", r->name, r->line);
+    line_ends(r, rest);
+}
+
+static struct err *read_all(struct reading *r, int fd)
+{
+    for (;;) {
+        ssize_t n = read(fd, buf_reserve(&r->buf, CHUNK), CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno("Failed to read %s", r->name);
+        if (n == 0)
+            break;
+        buf_added(&r->buf, (size_t)n);
+        split(r);
+    }
+    file_ends(r);
+    return NULL;
+}
+
+static struct err *read_fd(const char *name, int fd, synclog_fn fn, void *ctx, size_t *bad)
+{
+    struct reading r = { .name = name, .fn = fn, .ctx = ctx, .line = 1 };
+    struct err *e = read_all(&r, fd);
+    *bad = r.bad;
+    buf_free(&r.buf);
+    arena_free(&r.arena);
+    return e;
+}
+
+struct err *synclog_read_file(const char *path, synclog_fn fn, void *ctx, size_t *bad)
+{
+    *bad = 0;
+    if (strcmp(path, "-") == 0)
+        return read_fd("standard input", STDIN_FILENO, fn, ctx, bad);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_new(ERR_NONEXISTENT, "No sync log filename");
+    if (fd < 0)
+        return err_errno("Failed to open %s", path);
+    log_msg(LOG_NOTICE, "Reprocessing sync log file %s", path);
+    struct err *e = files_lock(fd, LOCK_WAIT_MS, path);
+    if (!e) {
+        files_unlock(fd);
+        e = read_fd(path, fd, fn, ctx, bad);
+    }
+    close(fd);
+    return e;
+}

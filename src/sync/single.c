@@ -1,0 +1,200 @@
+/*
+ * Items that are one object: what a record of a sync log names besides users and mailboxes
+ * (spec/algorithm.md §8, §9). A record only says that something changed; what is sent
+ * follows from the state here, now. They go out in the phase of metadata, in their order.
+ */
+#include "sync/unit.h"
+
+#include <stdlib.h>
+
+#include "fansync/log.h"
+#include "sync/state.h"
+
+bool item_is_single(const struct engine_item *item)
+{
+    return item->kind != ITEM_USER && item->kind != ITEM_MAILBOXES && item->kind != ITEM_META;
+}
+
+static void answered(void *ctx, const struct answer *a)
+{
+    struct unit *u = ctx;
+    if (a->err && a->err->kind != ERR_NONEXISTENT)
+        unit_fail(u, err_copy(a->err));
+}
+
+/* ---- the server's annotations (§8.6) ---- */
+
+static void annotations_answered(void *ctx, const struct answer *a)
+{
+    struct unit *u = ctx;
+    answered(ctx, a);
+    for (size_t i = 0; i < a->nlines && !a->err; i++) {
+        struct err *err = state_add_line(&u->arena, &u->replica, a->lines[i]);
+        if (err)
+            unit_fail(u, err);
+    }
+    u->asked = true;
+}
+
+struct err *single_ask(struct unit *u)
+{
+    struct session *s = u->engine->session;
+    u->asked = u->item->kind != ITEM_ANNOTATIONS;
+    if (u->asked)
+        return NULL;
+    dlist_write_str(session_begin(s, "GET ANNOTATION", &u->arena, NULL, annotations_answered, u), slice_of("", 0));
+    return session_end(s);
+}
+
+static struct err *send_annotation(struct unit *u, const char *verb, const struct annotation *an, bool value)
+{
+    struct session *s = u->engine->session;
+    log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(an->entry));
+    struct buf *b = session_begin(s, verb, NULL, NULL, answered, u);
+    buf_adds(b, "%(");
+    dlist_put_str(b, "MBOXNAME", slice_of("", 0));
+    dlist_put_str(b, "ENTRY", an->entry);
+    dlist_put_str(b, "USERID", an->userid);
+    if (value)
+        dlist_put_str(b, "VALUE", an->value);
+    buf_addc(b, ')');
+    return session_end(s);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct annotation *x = a, *y = b;
+    int c = slice_cmp(x->entry, y->entry);
+    return c ? c : slice_cmp(x->userid, y->userid);
+}
+
+static struct err *send_annotations(struct unit *u)
+{
+    struct annotation_list here, *there = &u->replica.annotations;
+    struct err *err = store_server_annotations(u->engine->o.store, &u->arena, &here);
+    if (err) {
+        unit_fail(u, err);
+        return NULL;
+    }
+    if (there->n > 1)
+        qsort(there->a, there->n, sizeof *there->a, compare);
+    size_t i = 0, j = 0;
+    while (i < here.n || j < there->n) {
+        int c = i == here.n ? 1 : j == there->n ? -1 : compare(&here.a[i], &there->a[j]);
+        if (c > 0)
+            TRY(send_annotation(u, "APPLY UNANNOTATION", &there->a[j++], false));
+        else if (c < 0 || !slice_eq(here.a[i].value, there->a[j].value))
+            TRY(send_annotation(u, "APPLY ANNOTATION", &here.a[i], true));
+        i += c <= 0;
+        j += c == 0;
+    }
+    return NULL;
+}
+
+/* ---- subscriptions, seen states ---- */
+
+static struct err *send_subscription(struct unit *u)
+{
+    struct subscription_list l = { NULL, 0 };
+    struct err *err = store_subscriptions(u->engine->o.store, &u->arena, u->item->userid, &l);
+    if (err) {
+        unit_fail(u, err);
+        return NULL;
+    }
+    bool subscribed = false;
+    for (size_t i = 0; i < l.n; i++)
+        subscribed |= slice_eq(l.name[i], u->item->object);
+    return meta_subscription(u, u->item->object, subscribed);
+}
+
+/* A uniqueid that the database does not know is left alone: an empty state would wipe the
+ * replica's. */
+static struct err *send_seen(struct unit *u)
+{
+    struct seen_list l = { NULL, 0 };
+    struct err *err = store_seen(u->engine->o.store, &u->arena, u->item->userid, &l);
+    if (err) {
+        unit_fail(u, err);
+        return NULL;
+    }
+    for (size_t i = 0; i < l.n; i++)
+        if (slice_eq(l.row[i].uniqueid, u->item->object))
+            return meta_seen(u, &l.row[i]);
+    return NULL;
+}
+
+/* ---- deletions (§2.3) ---- */
+
+static struct err *send_name(struct unit *u, const char *verb, const char *local, struct slice name)
+{
+    struct session *s = u->engine->session;
+    if (u->engine->o.local_only)
+        verb = local;
+    log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(name));
+    dlist_write_str(session_begin(s, verb, NULL, NULL, answered, u), name);
+    return session_end(s);
+}
+
+/* *here: the entry of that name, if there is one. */
+static bool look_up(struct unit *u, struct slice name, struct mbentry *here, bool *found)
+{
+    struct err *err = store_lookup(u->engine->o.store, &u->arena, name, here, found);
+    if (err)
+        unit_fail(u, err);
+    return !err;
+}
+
+static struct err *send_unmailbox(struct unit *u)
+{
+    struct mbentry here;
+    bool found;
+    struct slice name = u->item->object;
+    if (!look_up(u, name, &here, &found))
+        return NULL;
+    if (found && (here.flags & MB_DELETED))
+        return send_name(u, "APPLY UNMAILBOX", "APPLY LOCAL_UNMAILBOX", name);
+    if (!found)
+        log_msg(LOG_NOTICE, "SYNCNOTICE: attempt to UNMAILBOX without a tombstone: mailbox=<" SLICE_FMT "> ",
+                SLICE_ARG(name));
+    else if (here.flags & MB_INTERMEDIATE)
+        log_msg(LOG_ERR, "attempt to UNMAILBOX non-tombstone: \"" SLICE_FMT "\"", SLICE_ARG(name));
+    return NULL;
+}
+
+static struct err *send_unuser(struct unit *u)
+{
+    struct mbentry here;
+    bool found;
+    struct slice userid = u->item->userid;
+    if (userid.n == 0) {
+        log_msg(LOG_WARNING, "ignoring attempt to do_unuser() without userid");
+        return NULL;
+    }
+    struct slice inbox = names_inbox(&u->arena, store_names(u->engine->o.store), userid);
+    if (!look_up(u, inbox, &here, &found) || (found && !(here.flags & (MB_DELETED | MB_INTERMEDIATE))))
+        return NULL;
+    return send_name(u, "APPLY UNUSER", "APPLY LOCAL_UNUSER", userid);
+}
+
+struct err *single_send(struct unit *u)
+{
+    switch (u->item->kind) {
+    case ITEM_QUOTA:
+        return meta_quota(u, u->item->object, true);
+    case ITEM_ANNOTATIONS:
+        return send_annotations(u);
+    case ITEM_SEEN:
+        return send_seen(u);
+    case ITEM_SUB:
+        return send_subscription(u);
+    case ITEM_UNMAILBOX:
+        return send_unmailbox(u);
+    case ITEM_UNUSER:
+        return send_unuser(u);
+    case ITEM_USER:
+    case ITEM_MAILBOXES:
+    case ITEM_META:
+        break;
+    }
+    return NULL;
+}
