@@ -142,8 +142,10 @@ const char *server_apply_unmailbox(struct connection *c, const struct dlist *d)
     struct model_mailbox *m = model_box(h, model_intern(d->str));
     if (!m)
         return SERVER_NONEXISTENT;
-    const struct model_tombstone *t = model_tomb(c->server->peer, m->name);
-    if (!t || t->uniqueid != m->uniqueid || model_box_of_id(c->server->peer, m->uniqueid))
+    bool deleted = false;
+    for (size_t i = 0; i < c->server->peer->ntomb; i++)
+        deleted |= c->server->peer->tomb[i].uniqueid == m->uniqueid;
+    if (!deleted || model_box_of_id(c->server->peer, m->uniqueid))
         model_violation("UNMAILBOX %s, which the master has not deleted", m->name);
     model_drop_box(h, m);
     return SERVER_OK;

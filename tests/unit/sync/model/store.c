@@ -78,6 +78,24 @@ struct err *store_lookup(struct store *s, struct arena *a, struct slice name, st
     return NULL;
 }
 
+struct err *store_lookup_id(struct store *s, struct arena *a, struct slice uniqueid, struct mbentry *out, bool *found)
+{
+    const char *id = model_intern(uniqueid);
+    (void)a;
+    model_lock();
+    const struct model_mailbox *m = model_box_of_id(s->host, id);
+    *found = m != NULL;
+    if (m)
+        *out = entry_of(m);
+    for (size_t i = 0; i < s->host->ntomb && !*found; i++)
+        if (s->host->tomb[i].uniqueid == id) {
+            *out = tombstone(&s->host->tomb[i]);
+            *found = true;
+        }
+    model_unlock();
+    return NULL;
+}
+
 static void add_entries(struct store *s, struct arena *a, const char *userid, bool deleted, struct mbentry_list *out)
 {
     const struct model_host *h = s->host;
@@ -206,6 +224,14 @@ struct err *store_seen(struct store *s, struct arena *a, struct slice userid, st
                                                     h->seen[i].lastuid, h->seen[i].lastchange,
                                                     slice_str(h->seen[i].uids) };
     model_unlock();
+    return NULL;
+}
+
+struct err *store_server_annotations(struct store *s, struct arena *a, struct annotation_list *out)
+{
+    (void)s;
+    (void)a;
+    *out = (struct annotation_list){ NULL, 0 };
     return NULL;
 }
 
