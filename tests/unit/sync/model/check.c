@@ -251,3 +251,20 @@ const char *check_ledger(const struct model_host *m, const struct model_host *r,
     }
     return NULL;
 }
+
+const char *check_flags(const struct model_host *m, bool replicas_too)
+{
+    for (size_t i = 0; i < ledger.n; i++) {
+        const struct ledger_entry *e = &ledger.e[i];
+        const struct model_mailbox *here = model_box_of_id(m, e->uniqueid);
+        bool known = e->flagged[MASTER] ? !e->flagged[REPLICA] : e->flagged[REPLICA] && replicas_too;
+        if (!here || !known || e->killed || e->given_up || e->born[MASTER] + e->born[REPLICA] > 1)
+            continue;
+        for (size_t k = 0; k < here->n; k++) {
+            const struct model_record *r = &here->rec[k];
+            if (guid_eq(&r->guid, &e->guid) && !(r->flags & REC_EXPUNGED) && r->flags != e->flags)
+                return say("%s uid %u: flags %x, set by a user to %x", here->name, r->uid, r->flags, e->flags);
+        }
+    }
+    return NULL;
+}

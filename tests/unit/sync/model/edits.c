@@ -93,6 +93,7 @@ static void edit_flag(struct model_host *h, struct model_mailbox *m, unsigned ar
         return;
     r->flags ^= bits[arg % 5];
     touch(h, m, r);
+    ledger_flagged(m, r, h->side);
 }
 
 static void edit_keyword(struct model_host *h, struct model_mailbox *m, unsigned arg)
@@ -103,6 +104,7 @@ static void edit_keyword(struct model_host *h, struct model_mailbox *m, unsigned
         return;
     r->userflags ^= model_userflag(m, model_str(names[arg % 4]));
     touch(h, m, r);
+    ledger_flagged(m, r, h->side);
 }
 
 static void set_annotation(struct model_annots *l, unsigned arg, const char *userid, uint64_t modseq)
@@ -118,6 +120,7 @@ static void edit_annotate(struct model_host *h, struct model_mailbox *m, const s
     if (!r)
         return;
     touch(h, m, r);
+    ledger_flagged(m, r, h->side);
     set_annotation(&r->annots, op->arg, model_user(op->user), r->modseq);
 }
 

@@ -37,3 +37,10 @@ void ledger_given_up(const struct model_mailbox *m, const struct guid *g)
 {
     find(m->uniqueid, g)->given_up = true;
 }
+
+void ledger_flagged(const struct model_mailbox *m, const struct model_record *r, int side)
+{
+    struct ledger_entry *e = find(m->uniqueid, &r->guid);
+    e->flagged[side] = true;
+    e->flags = r->flags;
+}

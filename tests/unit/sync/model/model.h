@@ -161,6 +161,8 @@ struct ledger_entry {
     unsigned born[2]; /* how often users have put it there, by side */
     bool killed;      /* a user has expunged it, on either side */
     bool given_up;    /* the algorithm may lose it */
+    bool flagged[2];  /* a user has changed its flags or annotations, by side */
+    uint32_t flags;   /* the system's, as they were then */
 };
 extern struct ledger {
     struct ledger_entry *e;
@@ -169,6 +171,7 @@ extern struct ledger {
 void ledger_clear(void);
 void ledger_born(const struct model_mailbox *m, const struct guid *g, int side);
 void ledger_killed(const struct model_mailbox *m, const struct guid *g);
+void ledger_flagged(const struct model_mailbox *m, const struct model_record *r, int side);
 void ledger_given_up(const struct model_mailbox *m, const struct guid *g);
 
 /* ---- the master's store ---- (store.c) */

@@ -4,6 +4,7 @@
  */
 #include "model.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ struct store *model_store_new(struct model_host *master)
 
 void model_store_free(struct store *s)
 {
-    mem_realloc(s, 0);
+    free(s);
 }
 
 const struct namespace_options *store_names(const struct store *s)
