@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "fansync/cache.h"
 #include "fansync/err.h"
 #include "fansync/map.h"
 #include "fansync/session.h"
@@ -41,6 +42,7 @@ struct engine_options {
     /* Called after a mailbox of the master was changed: other channels have to hear of it. */
     void (*changed_master)(void *ctx, struct slice name);
     void *changed_master_ctx;
+    struct cache *cache; /* what the replica is known to hold; borrowed, or NULL */
     const char *skip_folder; /* where files skipuser-ID say that a user is to be left alone; or NULL */
     const char *temp_path; /* where messages on their way from the replica to the master lie */
 };

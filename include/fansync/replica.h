@@ -33,6 +33,7 @@ struct replica_mailbox {
     int64_t pop3_last_login;
     int64_t pop3_show_after;
     struct annotation_list annotations; /* sorted by entry, then userid */
+    bool remembered; /* from the cache: the replica was not asked */
 };
 
 struct replica_mailbox_list {

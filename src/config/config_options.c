@@ -81,6 +81,7 @@ const struct config_option config_options[] = {
     CHANNEL("sync_shutdown_file", CONFIG_STRING, NULL),
     CHANNEL("sync_cache_db_path", CONFIG_STRING, NULL),
     DB("sync_cache_db", "twoskip"),
+    CHANNEL("sync_replica_cache", CONFIG_SWITCH, "yes"),
     CHANNEL("sync_repeat_interval", CONFIG_DURATION, "1s"),
     CHANNEL("sync_try_imap", CONFIG_SWITCH, "yes"),
     CHANNEL("sync_timeout", CONFIG_DURATION, "30m"),

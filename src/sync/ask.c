@@ -28,12 +28,43 @@ static void answered(void *ctx, const struct answer *a)
     u->asked = true;
 }
 
-static void put_names(struct buf *b, const struct engine_item *item)
+/* Takes what the cache knows of the names; the others are left to be asked. */
+static struct slice *names_to_ask(struct unit *u, size_t *n)
 {
+    const struct engine_item *item = u->item;
+    struct replica_mailbox_list *l = &u->replica.mailboxes;
+    struct cache *cache = u->engine->o.cache;
+    struct slice *names = arena_array(&u->arena, item->nnames, sizeof *names);
+    *n = 0;
+    for (size_t i = 0; i < item->nnames; i++) {
+        l->m = arena_grow(&u->arena, l->m, l->n, &l->cap, sizeof *l->m);
+        struct replica_mailbox *m = &l->m[l->n];
+        if (cache && !u->fresh && u->attempt == 0 && cache_get(cache, &u->arena, item->names[i], m) &&
+            slice_eq(m->name, item->names[i])) {
+            m->remembered = true;
+            l->n++;
+        } else {
+            names[(*n)++] = item->names[i];
+        }
+    }
+    return names;
+}
+
+static struct err *ask_mailboxes(struct unit *u)
+{
+    struct session *s = u->engine->session;
+    size_t n;
+    struct slice *names = names_to_ask(u, &n);
+    if (n == 0) {
+        u->asked = true;
+        return NULL;
+    }
+    struct buf *b = session_begin(s, "GET MAILBOXES", &u->arena, NULL, answered, u);
     buf_addc(b, '(');
-    for (size_t i = 0; i < item->nnames; i++)
-        dlist_item_str(b, item->names[i]);
+    for (size_t i = 0; i < n; i++)
+        dlist_item_str(b, names[i]);
     buf_addc(b, ')');
+    return session_end(s);
 }
 
 static void say_mailboxes(const struct engine_item *item)
@@ -45,30 +76,32 @@ static void say_mailboxes(const struct engine_item *item)
     buf_free(&line);
 }
 
+static void announce(struct unit *u)
+{
+    const struct engine_item *item = u->item;
+    if (u->attempt > 0 || u->announced)
+        return;
+    u->announced = true;
+    if (item->kind == ITEM_MAILBOXES)
+        say_mailboxes(item);
+    else
+        log_progress("%s " SLICE_FMT, item->kind == ITEM_USER ? "USER" : "META", SLICE_ARG(item->userid));
+}
+
 struct err *unit_ask(struct unit *u)
 {
     struct session *s = u->engine->session;
     const struct engine_item *item = u->item;
     if (item_is_single(item))
         return single_ask(u);
-    const char *verb = item->kind == ITEM_USER ? "GET USER" : item->kind == ITEM_META ? "GET META"
-                                                                                     : "GET MAILBOXES";
     if (item->kind == ITEM_MAILBOXES && item->nnames == 0) {
         u->asked = true;
         return NULL;
     }
-    if (u->attempt == 0 && !u->announced) {
-        u->announced = true;
-        if (item->kind == ITEM_MAILBOXES)
-            say_mailboxes(item);
-        else
-            log_progress("%s " SLICE_FMT, item->kind == ITEM_USER ? "USER" : "META",
-                         SLICE_ARG(item->userid));
-    }
-    struct buf *b = session_begin(s, verb, &u->arena, NULL, answered, u);
+    announce(u);
     if (item->kind == ITEM_MAILBOXES)
-        put_names(b, item);
-    else
-        dlist_write_str(b, item->userid);
+        return ask_mailboxes(u);
+    const char *verb = item->kind == ITEM_USER ? "GET USER" : "GET META";
+    dlist_write_str(session_begin(s, verb, &u->arena, NULL, answered, u), item->userid);
     return session_end(s);
 }

@@ -7,20 +7,25 @@
 
 #include <stdio.h>
 
-static void put_options(struct buf *b, uint32_t options)
+struct slice command_options(uint32_t options, char letters[4])
 {
-    struct { uint32_t bit; char letter; } known[] = {
+    static const struct { uint32_t bit; char letter; } known[] = {
         { MBOPT_POP3_NEW_UIDL, 'P' },
         { MBOPT_SHARED_SEEN, 'S' },
         { MBOPT_DUPLICATE_DELIVER, 'D' },
         { MBOPT_HAS_ALARMS, 'A' },
     };
-    char letters[4];
     size_t n = 0;
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (options & known[i].bit)
             letters[n++] = known[i].letter;
-    dlist_put_str(b, "OPTIONS", slice_of(letters, n));
+    return slice_of(letters, n);
+}
+
+static void put_options(struct buf *b, uint32_t options)
+{
+    char letters[4];
+    dlist_put_str(b, "OPTIONS", command_options(options, letters));
 }
 
 static void put_annotation(struct buf *b, struct slice entry, struct slice userid, uint64_t modseq,

@@ -22,6 +22,9 @@ struct mailbox_command {
     uint32_t sync_crc_annot;
 };
 
+/* OPTIONS as letters, in the caller's four bytes. */
+struct slice command_options(uint32_t options, char letters[4]);
+
 /* Writes "%(UNIQUEID ... RECORD (...))" into the command that session_begin gave buf for;
  * *nrecords counts the records written. An error is the session's. */
 struct err *mailbox_command_write(struct session *s, struct buf *b, const struct mailbox_command *c,

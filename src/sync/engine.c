@@ -20,6 +20,7 @@ struct engine *engine_new(const struct engine_options *o)
 {
     struct engine *e = mem_alloc(sizeof *e);
     e->o = *o;
+    cache_changes_init(&e->remembered);
     return e;
 }
 
@@ -50,6 +51,7 @@ void engine_free(struct engine *e)
     master_drop(e);
     arena_free(&e->staged_arena);
     arena_free(&e->locks_arena);
+    cache_changes_free(&e->remembered);
     free(e);
 }
 

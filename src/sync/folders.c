@@ -51,8 +51,9 @@ static bool is_ordinary(const struct unit *u, const struct replica_mailbox *r)
 
 /*
  * Whether a mailbox of the replica is one that the master has deleted: the list says so, or it
- * has forgotten the uniqueid and a record of the log says that the name was deleted. Without
- * either it may be the replica's own, and stays.
+ * has forgotten the uniqueid, and a record of the log says that the name was deleted or the
+ * cache that the master had this mailbox. Without either it may be the replica's own, and
+ * stays.
  */
 static bool is_dead(struct unit *u, const struct replica_mailbox *r)
 {
@@ -63,7 +64,9 @@ static bool is_dead(struct unit *u, const struct replica_mailbox *r)
         unit_fail(u, err);
         return false;
     }
-    return found ? e.flags & MB_DELETED : u->item->deleted && map_get(u->item->deleted, r->name);
+    if (found)
+        return e.flags & MB_DELETED;
+    return (u->item->deleted && map_get(u->item->deleted, r->name)) || engine_remembers(u->engine, r);
 }
 
 /*
@@ -151,6 +154,7 @@ static struct err *send_deletion(struct unit *u, const struct replica_mailbox *r
 {
     struct engine *e = u->engine;
     const char *verb = e->o.local_only ? "APPLY LOCAL_UNMAILBOX" : "APPLY UNMAILBOX";
+    engine_forget_name(e, r->name);
     log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(r->name));
     struct buf *b = session_begin(e->session, verb, NULL, NULL, changed, change_of(u, r->uniqueid));
     dlist_write_str(b, r->name);
@@ -161,6 +165,8 @@ static struct err *send_rename(struct unit *u, const struct rename_op *op)
 {
     struct engine *e = u->engine;
     const char *verb = e->o.local_only ? "APPLY LOCAL_RENAME" : "APPLY RENAME";
+    engine_forget_name(e, op->from);
+    engine_forget_name(e, op->to);
     log_progress("%s " SLICE_FMT " -> " SLICE_FMT " (" SLICE_FMT ")", verb + 6, SLICE_ARG(op->from),
                  SLICE_ARG(op->to), SLICE_ARG(op->partition));
     struct buf *b = session_begin(e->session, verb, NULL, NULL, changed, change_of(u, op->uniqueid));
@@ -189,4 +195,5 @@ void unit_replan(struct unit *u)
     u->work = NULL;
     u->nwork = u->ndoomed = u->nrenames = 0;
     u->asked = u->planned = false;
+    u->fresh = true;
 }

@@ -86,6 +86,8 @@ static struct err *decide(struct work *w, struct mailbox *mb)
     }
     if (v == MAILBOX_UNCHANGED && !mismatch)
         return NULL;
+    if (w->r && w->r->remembered && v != MAILBOX_UPDATE)
+        return err_new(ERR_CHANGED, "the cache may be wrong about the replica: %s", what);
     if (w->r && (v != MAILBOX_UPDATE || mismatch)) {
         log_msg(LOG_NOTICE, "SYNCNOTICE: comparing all records: mailbox=<" SLICE_FMT "> because=<%s>",
                 SLICE_ARG(w->entry->name), mismatch ? "CRC" : what);

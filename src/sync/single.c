@@ -151,8 +151,10 @@ static struct err *send_unmailbox(struct unit *u)
     struct slice name = u->item->object;
     if (!look_up(u, name, &here, &found))
         return NULL;
-    if (found && (here.flags & MB_DELETED))
+    if (found && (here.flags & MB_DELETED)) {
+        engine_forget_name(u->engine, name);
         return send_name(u, "APPLY UNMAILBOX", "APPLY LOCAL_UNMAILBOX", name);
+    }
     if (!found)
         log_msg(LOG_NOTICE, "SYNCNOTICE: attempt to UNMAILBOX without a tombstone: mailbox=<" SLICE_FMT "> ",
                 SLICE_ARG(name));
@@ -173,6 +175,8 @@ static struct err *send_unuser(struct unit *u)
     struct slice inbox = names_inbox(&u->arena, store_names(u->engine->o.store), userid);
     if (!look_up(u, inbox, &here, &found) || (found && !(here.flags & (MB_DELETED | MB_INTERMEDIATE))))
         return NULL;
+    if (u->engine->o.cache)
+        cache_drop_tree(&u->engine->remembered, inbox);
     return send_name(u, "APPLY UNUSER", "APPLY LOCAL_UNUSER", userid);
 }
 

@@ -33,7 +33,7 @@ static struct err *read_annotations(struct arena *a, const struct dlist *list, s
     return NULL;
 }
 
-static struct err *read_mailbox(struct arena *a, const struct dlist *d, struct replica_mailbox *m)
+struct err *state_read_mailbox(struct arena *a, const struct dlist *d, struct replica_mailbox *m)
 {
     if (!dlist_str(d, "UNIQUEID", &m->uniqueid) || !dlist_str(d, "MBOXNAME", &m->name))
         return err_new(ERR_PROTOCOL, "MAILBOX without UNIQUEID or MBOXNAME");
@@ -54,6 +54,47 @@ static struct err *read_mailbox(struct arena *a, const struct dlist *d, struct r
     dlist_u64(d, "RACLMODSEQ", &m->raclmodseq);
     const struct dlist *annotations = dlist_get(d, "ANNOTATIONS");
     return annotations ? read_annotations(a, annotations, &m->annotations) : NULL;
+}
+
+static void write_annotations(struct buf *b, const struct annotation_list *l)
+{
+    dlist_put_key(b, "ANNOTATIONS");
+    buf_adds(b, " (");
+    for (size_t i = 0; i < l->n; i++) {
+        buf_adds(b, i ? " %(" : "%(");
+        dlist_put_str(b, "ENTRY", l->a[i].entry);
+        dlist_put_str(b, "USERID", l->a[i].userid);
+        dlist_put_u64(b, "MODSEQ", l->a[i].modseq);
+        dlist_put_str(b, "VALUE", l->a[i].value);
+        buf_addc(b, ')');
+    }
+    buf_addc(b, ')');
+}
+
+void state_write_mailbox(struct buf *b, const struct replica_mailbox *m)
+{
+    buf_adds(b, "%(");
+    dlist_put_str(b, "UNIQUEID", m->uniqueid);
+    dlist_put_str(b, "MBOXNAME", m->name);
+    dlist_put_u64(b, "LAST_UID", m->last_uid);
+    dlist_put_u64(b, "HIGHESTMODSEQ", m->highestmodseq);
+    dlist_put_u64(b, "UIDVALIDITY", m->uidvalidity);
+    dlist_put_u64(b, "RECENTUID", m->recentuid);
+    dlist_put_i64(b, "RECENTTIME", m->recenttime);
+    dlist_put_str(b, "ACL", m->acl);
+    dlist_put_str(b, "OPTIONS", m->options);
+    dlist_put_str(b, "MBOXTYPE", m->type);
+    if (m->partition.n)
+        dlist_put_str(b, "PARTITION", m->partition);
+    dlist_put_u64(b, "SYNC_CRC", m->sync_crc);
+    dlist_put_u64(b, "SYNC_CRC_ANNOT", m->sync_crc_annot);
+    dlist_put_i64(b, "POP3_LAST_LOGIN", m->pop3_last_login);
+    dlist_put_i64(b, "POP3_SHOW_AFTER", m->pop3_show_after);
+    dlist_put_u64(b, "FOLDERMODSEQ", m->foldermodseq);
+    dlist_put_u64(b, "XCONVMODSEQ", m->xconvmodseq);
+    dlist_put_u64(b, "RACLMODSEQ", m->raclmodseq);
+    write_annotations(b, &m->annotations);
+    buf_addc(b, ')');
 }
 
 static void read_limit(const struct dlist *d, const char *key, int64_t *limit)
@@ -113,7 +154,7 @@ struct err *state_add_line(struct arena *a, struct replica_state *s, const struc
         TRY(expect(line, DLIST_KVLIST));
         struct replica_mailbox_list *l = &s->mailboxes;
         l->m = arena_grow(a, l->m, l->n, &l->cap, sizeof *l->m);
-        return read_mailbox(a, line, &l->m[l->n++]);
+        return state_read_mailbox(a, line, &l->m[l->n++]);
     }
     if (slice_caseeqs(line->key, "QUOTA")) {
         TRY(expect(line, DLIST_KVLIST));

@@ -12,4 +12,9 @@
  * is ERR_PROTOCOL. */
 struct err *state_add_line(struct arena *a, struct replica_state *s, const struct dlist *line);
 
+/* The keys of a MAILBOX line. */
+struct err *state_read_mailbox(struct arena *a, const struct dlist *d, struct replica_mailbox *m);
+/* The same the other way: "%(UNIQUEID ...)", which state_read_mailbox reads. */
+void state_write_mailbox(struct buf *b, const struct replica_mailbox *m);
+
 #endif

@@ -54,6 +54,7 @@ struct unit {
     struct replica_state replica;
     bool announced; /* its progress line is out */
     bool asked;   /* the replica's state is complete */
+    bool fresh;   /* only the replica's own word counts, not the cache's */
     bool planned; /* what that state asks for is known */
     bool absent;  /* the user has no INBOX here: nothing to do */
     struct mbentry_list entries;
@@ -88,6 +89,7 @@ struct engine {
     struct map staged; /* partition and GUID of what this session's replica has staged */
     bool restart_due;  /* something has been staged since the last RESTART */
     size_t window_records; /* loaded by the window's snapshots */
+    struct cache_changes remembered; /* by the window, committed at its end */
     struct map locks;      /* owner -> sync lock, held by the window for all its units */
     struct arena locks_arena;
 };
@@ -112,6 +114,11 @@ bool error_may_pass(enum err_kind kind);
 
 /* ask.c: writes the questions of a unit; the answers fill unit->replica. */
 struct err *unit_ask(struct unit *u);
+
+/* remember.c: what a window has learnt about the replica goes into the cache. */
+void unit_remember(struct unit *u);
+void engine_forget_name(struct engine *e, struct slice name); /* it is about to change */
+bool engine_remembers(struct engine *e, const struct replica_mailbox *r);
 
 /* plan.c: reads the master's side and decides; no network. */
 void unit_plan(struct unit *u);

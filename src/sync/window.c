@@ -162,6 +162,10 @@ struct err *window_run(struct engine *e, struct unit *units, size_t n)
     lock_all(units, n);
     struct err *err = run_phases(e, units, n);
     window_unlock(e);
+    for (size_t k = 0; k < n && e->o.cache; k++)
+        unit_remember(&units[k]);
+    if (e->o.cache)
+        cache_commit(e->o.cache, &e->remembered);
     for (size_t k = 0; k < n; k++)
         if (err && going(&units[k]))
             unit_fail(&units[k], err_copy(err));
