@@ -200,7 +200,7 @@ struct err *compare_update(struct work *w, const struct compare_result *c, const
 {
     w->have = diff_bounds(w->r);
     w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
-    w->guard = false; /* the EXPUNGE changes the sums */
+    w->guard = w->unit->engine->o.force && n == 0 && w->have.since_uid > 0; /* an EXPUNGE changes the sums */
     w->state = WORK_SEND;
     mark_also(w, c, ROW_EXPUNGE_AGAIN);
     return n ? send_expunge(w, uid, n) : NULL;

@@ -96,7 +96,8 @@ static struct err *decide(struct work *w, struct mailbox *mb)
     }
     TRY(load_records(w, mb));
     w->part = diff_part(w->m, &w->rec, w->have, u->engine->o.batchsize);
-    w->guard = w->r && u->attempt == 0 && w->r->highestmodseq != 0 && w->have.since_uid > 0;
+    /* Forced, a replica would lower its counters below what it got meanwhile. */
+    w->guard = w->r && (u->attempt == 0 || u->engine->o.force) && w->r->highestmodseq != 0 && w->have.since_uid > 0;
     w->state = WORK_SEND;
     return NULL;
 }
