@@ -146,11 +146,12 @@ void history_shrink(struct history *h, struct op *room)
 
 void history_print(const struct history *h)
 {
-    printf("    static const struct op ops[] = {\n");
+    printf("    { .name = \"...\", .mode = %s, .batchsize = %u, .skew = %d,\n      OPS(", mode_names[h->mode], h->batchsize,
+           h->skew);
     for (size_t i = 0; i < h->n; i++) {
         const struct op *o = &h->op[i];
-        printf("        { %s, %s, %u, %u, %u, %u },\n", kind_names[o->kind], o->side == MASTER ? "MASTER" : "REPLICA",
-               o->user, o->box, o->arg, o->at);
+        printf("%s{ %s, %s, %u, %u, %u, %u }", i ? ",\n          " : "", kind_names[o->kind],
+               o->side == MASTER ? "MASTER" : "REPLICA", o->user, o->box, o->arg, o->at);
     }
-    printf("    };\n    { \"...\", %s, %u, %d, ops, %zu }\n", mode_names[h->mode], h->batchsize, h->skew, h->n);
+    printf(") },\n");
 }
