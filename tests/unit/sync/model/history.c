@@ -112,10 +112,10 @@ static struct err *connect_to(void *ctx, struct session **out)
     const struct model_server *s = ctx;
     struct session_options o = { .server = s->path, .connect_timeout = 20, .timeout = 20 };
     model_lock();
-    bool dead = model_pass.dead;
+    bool refused = model_pass.dead || (s->is_master && model_pass.alone);
     model_unlock();
-    if (dead)
-        return err_new(ERR_CONNECT, "the engine was killed");
+    if (refused)
+        return err_new(ERR_CONNECT, "nobody answers");
     return session_open(&o, out);
 }
 
@@ -320,6 +320,10 @@ static void plan_op(struct model_pass *plan, const struct op *op)
         plan->cut_at = op->at;
     else if (op->kind == OP_LOSE)
         plan->lose_at = op->at;
+    else if (op->kind == OP_LOCKED)
+        plan->locked_at = op->at;
+    else if (op->kind == OP_ALONE)
+        plan->alone = true;
     else if (plan->nlate < PASS_EDITS)
         plan->late[plan->nlate++] = op;
 }

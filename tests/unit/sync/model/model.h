@@ -209,6 +209,8 @@ enum op_kind {
     OP_KILL,     /* the engine dies before the command number `at` of the next pass */
     OP_CUT,      /* the server's process ends before command number `at` of the next pass */
     OP_LOSE,     /* ... after it, and the answer is lost */
+    OP_LOCKED,   /* the first command that changes something, from number `at` on, finds a lock */
+    OP_ALONE,    /* the master's own server does not answer in the next pass */
     OP_KINDS,
 };
 

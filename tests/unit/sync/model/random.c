@@ -8,6 +8,7 @@ static const char *const kind_names[] = {
     "OP_APPEND", "OP_COPY", "OP_FLAG", "OP_KEYWORD", "OP_ANNOTATE", "OP_EXPUNGE", "OP_UNLINK", "OP_FORGET",
     "OP_METADATA", "OP_CREATE", "OP_DELETE", "OP_DELAYED", "OP_RENAME", "OP_ACL", "OP_OPTIONS", "OP_SELECT",
     "OP_POP3", "OP_VALIDITY", "OP_QUOTA", "OP_SUB", "OP_SEEN", "OP_SYNC", "OP_KILL", "OP_CUT", "OP_LOSE",
+    "OP_LOCKED", "OP_ALONE",
 };
 static const char *const mode_names[] = { "ONE_WAY", "TWO_WAY", "NO_COPYBACK", "FORCED" };
 
@@ -43,9 +44,15 @@ static enum op_kind random_kind(uint64_t *s)
     return weights[k].kind;
 }
 
-static bool is_of_records(enum op_kind kind)
+/*
+ * A replica's folder that is removed and made again in the middle of a pass has a new history. Recent
+ * values, those of POP3 and the uidvalidity change without a new modseq: no SINCE_* of a copyback
+ * notices, and the older ones are written back.
+ */
+static bool may_come_late(const struct op *op)
 {
-    return kind <= OP_METADATA;
+    bool unnoticed = op->kind == OP_SELECT || op->kind == OP_POP3 || op->kind == OP_VALIDITY;
+    return op->side == MASTER ? !unnoticed : op->kind <= OP_METADATA;
 }
 
 /* New messages are each their own, but a few that both sides may get. */
@@ -72,9 +79,9 @@ static struct op random_edit(uint64_t *s, enum history_mode mode, unsigned seria
 
 static void add_pass(uint64_t *s, struct op *room, size_t *n)
 {
-    static const enum op_kind faults[] = { OP_KILL, OP_KILL, OP_CUT, OP_LOSE };
+    static const enum op_kind faults[] = { OP_KILL, OP_KILL, OP_KILL, OP_CUT, OP_CUT, OP_LOSE, OP_LOCKED, OP_ALONE };
     if (below(s, 2) == 0)
-        room[(*n)++] = (struct op){ faults[below(s, 4)], 0, 0, 0, 0, 1 + below(s, below(s, 2) ? 12 : 40) };
+        room[(*n)++] = (struct op){ faults[below(s, 8)], 0, 0, 0, 0, 1 + below(s, below(s, 2) ? 12 : 40) };
     room[(*n)++] = (struct op){ OP_SYNC, 0, 0, 0, 0, 0 };
 }
 
@@ -89,7 +96,7 @@ void history_random(uint64_t seed, struct history *h, struct op *room)
     bool races = below(&s, 3) == 0;
     for (unsigned k = 0; k < edits; k++) {
         struct op op = random_edit(&s, h->mode, k);
-        if (races && is_of_records(op.kind) && below(&s, 6) == 0)
+        if (races && may_come_late(&op) && below(&s, 6) == 0)
             op.at = 1 + below(&s, 20);
         room[h->n++] = op;
         if (h->n + 4 < MOST_OPS && below(&s, 8) == 0)

@@ -16,7 +16,7 @@ struct model_pass model_pass;
 
 /* ---- commands ---- */
 
-enum { CHANGES = 1, MASTER_TOO = 2 };
+enum { CHANGES = 1, MASTER_TOO = 2, LOCKS = 4 };
 
 static const struct {
     const char *verb, *what;
@@ -30,10 +30,10 @@ static const struct {
     { "GET", "FETCH", server_get_fetch, 0 },
     { "APPLY", "RESERVE", server_apply_reserve, MASTER_TOO },
     { "APPLY", "MESSAGE", server_apply_message, CHANGES | MASTER_TOO },
-    { "APPLY", "MAILBOX", server_apply_mailbox, CHANGES | MASTER_TOO },
-    { "APPLY", "EXPUNGE", server_apply_expunge, CHANGES },
-    { "APPLY", "RENAME", server_apply_rename, CHANGES },
-    { "APPLY", "UNMAILBOX", server_apply_unmailbox, CHANGES },
+    { "APPLY", "MAILBOX", server_apply_mailbox, CHANGES | MASTER_TOO | LOCKS },
+    { "APPLY", "EXPUNGE", server_apply_expunge, CHANGES | LOCKS },
+    { "APPLY", "RENAME", server_apply_rename, CHANGES | LOCKS },
+    { "APPLY", "UNMAILBOX", server_apply_unmailbox, CHANGES | LOCKS },
     { "APPLY", "LOCAL_MAILBOX", server_apply_mailbox, CHANGES },
     { "APPLY", "LOCAL_RENAME", server_apply_rename, CHANGES },
     { "APPLY", "LOCAL_UNMAILBOX", server_apply_unmailbox, CHANGES },
@@ -75,6 +75,10 @@ static const char *run(struct connection *c, const char *verb, const struct dlis
             continue;
         if (s->is_master && !(commands[i].flags & MASTER_TOO))
             model_violation("the master's own server is sent %s %s", verb, commands[i].what);
+        if (model_pass.locked_at && model_pass.commands >= model_pass.locked_at && (commands[i].flags & LOCKS)) {
+            model_pass.locked_at = 0;
+            return "NO IMAP_MAILBOX_LOCKED Mailbox locked";
+        }
         if (commands[i].flags & CHANGES)
             model_pass.applied[s->is_master ? MASTER : REPLICA]++;
         return commands[i].run(c, d);

@@ -30,7 +30,8 @@ void model_server_stop(struct model_server *s);
  * before the pass; the rest is what happened. */
 enum { PASS_EDITS = 8 };
 struct model_pass {
-    unsigned kill_at, cut_at, lose_at; /* 0: not at all */
+    unsigned kill_at, cut_at, lose_at, locked_at; /* 0: not at all */
+    bool alone; /* nobody can connect to the master's own server */
     const struct op *late[PASS_EDITS]; /* edits that come when the command number `at` does */
     size_t nlate;
     struct model_host *host[2];
