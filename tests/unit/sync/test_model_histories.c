@@ -36,6 +36,9 @@ static const struct history kept[] = {
     { .name = "killed between the master's change and the expunges on the replica", .mode = TWO_WAY,
       OPS({ OP_APPEND, REPLICA, 0, 1, 2, 0 }, { OP_APPEND, REPLICA, 0, 1, 1, 0 }, { OP_EXPUNGE, REPLICA, 0, 1, 14, 2 },
           { OP_APPEND, MASTER, 0, 1, 84, 0 }, { OP_KILL, MASTER, 0, 0, 0, 9 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "a difference that the sums do not show", .mode = NO_COPYBACK,
+      OPS({ OP_APPEND, REPLICA, 0, 0, 2, 0 }, { OP_APPEND, REPLICA, 0, 0, 3, 0 }, { OP_COPY, MASTER, 1, 0, 565, 0 },
+          { OP_APPEND, MASTER, 0, 1, 73, 0 }, { OP_APPEND, MASTER, 0, 0, 2, 0 }, { OP_APPEND, MASTER, 0, 0, 3, 0 }) },
     { .name = "expunged on the replica while it is asked", .mode = TWO_WAY,
       OPS({ OP_EXPUNGE, REPLICA, 0, 0, 532, 6 }, { OP_FLAG, REPLICA, 0, 0, 695, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
     { .name = "two messages under one uid", .mode = TWO_WAY,
@@ -96,9 +99,9 @@ static void random_histories_end_in_equal_sides(void **state)
     }
     alarm(0);
     if (getenv("FANSYNC_LOG"))
-        printf("passes %lu, copybacks %lu, conflicts %lu, kills %lu, cuts %lu; quiet after %lu %lu %lu %lu %lu %lu\n",
+        printf("passes %lu, copybacks %lu, conflicts %lu, kills %lu, cuts %lu, collisions %lu; quiet after %lu %lu %lu %lu %lu %lu\n",
                history_counters.passes, history_counters.copybacks, history_counters.conflicts, history_counters.kills,
-               history_counters.cuts, history_counters.quiet[1], history_counters.quiet[2], history_counters.quiet[3],
+               history_counters.cuts, history_counters.collisions, history_counters.quiet[1], history_counters.quiet[2], history_counters.quiet[3],
                history_counters.quiet[4], history_counters.quiet[5], history_counters.quiet[6]);
 }
 

@@ -268,8 +268,6 @@ static const char *settle(const struct history *h)
         if (bad || !is_quiet(&p))
             continue;
         history_counters.quiet[pass < 8 ? pass : 7]++;
-        if (pass > history_counters.most_passes)
-            history_counters.most_passes = pass;
         return NULL;
     }
     bool merged = h->mode == ONE_WAY || h->mode == TWO_WAY;

@@ -33,8 +33,9 @@ const char *history_run(const struct history *h);
 const char *history_log(void);
 
 struct history_counters {
-    unsigned long passes, copybacks, conflicts, kills, cuts, quiet[8];
-    unsigned most_passes;
+    unsigned long passes, copybacks, conflicts, kills, cuts;
+    unsigned long collisions; /* differences that the sums do not show */
+    unsigned long quiet[8];   /* histories by the number of passes that they needed in the end */
 };
 extern struct history_counters history_counters;
 
