@@ -48,6 +48,9 @@ static const struct history kept[] = {
     { .name = "the master has forgotten what it expunged, at the very modseq of the replica's change", .mode = TWO_WAY,
       OPS({ OP_EXPUNGE, REPLICA, 0, 0, 963, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }, { OP_FLAG, REPLICA, 0, 0, 811, 0 },
           { OP_EXPUNGE, MASTER, 0, 0, 753, 0 }, { OP_FORGET, MASTER, 0, 0, 295, 0 }) },
+    { .name = "a stale message of the replica changes before it is expunged", .mode = TWO_WAY,
+      OPS({ OP_EXPUNGE, MASTER, 0, 0, 239, 0 }, { OP_FORGET, MASTER, 0, 0, 95, 0 }, { OP_APPEND, REPLICA, 0, 0, 2, 0 },
+          { OP_KEYWORD, REPLICA, 0, 0, 464, 4 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
     { .name = "flags changed on the replica", .mode = TWO_WAY, OPS({ OP_FLAG, REPLICA, 1, 0, 86, 0 }) },
     { .name = "annotations changed on the replica, and expunges on the master", .mode = TWO_WAY,
       OPS({ OP_EXPUNGE, MASTER, 0, 1, 614, 0 }, { OP_ANNOTATE, REPLICA, 0, 1, 117, 0 }) },
@@ -71,6 +74,15 @@ static void report(const struct history *h, const char *bad)
     history_print(h);
     if (getenv("FANSYNC_LOG"))
         printf("%s", history_log());
+}
+
+static void report_counters(const struct history_counters *c)
+{
+    printf("passes %lu, copybacks %lu, conflicts %lu, kills %lu, cuts %lu, stuck %lu, collisions %lu\n", c->passes,
+           c->copybacks, c->conflicts, c->kills, c->cuts, c->stuck, c->collisions);
+    for (int i = 1; i < 8; i++)
+        printf("%s%lu", i > 1 ? " " : "quiet after 1, 2 ... passes: ", c->quiet[i]);
+    printf("\n");
 }
 
 static unsigned long number(const char *name, unsigned long otherwise)
@@ -99,10 +111,7 @@ static void random_histories_end_in_equal_sides(void **state)
     }
     alarm(0);
     if (getenv("FANSYNC_LOG"))
-        printf("passes %lu, copybacks %lu, conflicts %lu, kills %lu, cuts %lu, collisions %lu; quiet after %lu %lu %lu %lu %lu %lu\n",
-               history_counters.passes, history_counters.copybacks, history_counters.conflicts, history_counters.kills,
-               history_counters.cuts, history_counters.collisions, history_counters.quiet[1], history_counters.quiet[2], history_counters.quiet[3],
-               history_counters.quiet[4], history_counters.quiet[5], history_counters.quiet[6]);
+        report_counters(&history_counters);
 }
 
 static int begin(void **state)

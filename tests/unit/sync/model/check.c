@@ -257,7 +257,8 @@ const char *check_ledger(const struct model_host *m, const struct model_host *r,
         const struct ledger_entry *e = &ledger.e[i];
         const struct model_mailbox *here = model_box_of_id(m, e->uniqueid), *there = model_box_of_id(r, e->uniqueid);
         bool kept = !e->killed && !e->given_up;
-        const char *bad = check_entry(e, here, "master", kept && (merged ? !here || !is_stuck(here, r) : e->born[MASTER] > 0));
+        bool here_too = merged ? !here || !is_stuck(here, r) : e->born[MASTER] > 0;
+        const char *bad = check_entry(e, here, "master", kept && here_too);
         if (!bad)
             bad = check_entry(e, there, "replica", kept && e->born[REPLICA] > 0);
         if (bad)

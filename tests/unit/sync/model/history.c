@@ -217,6 +217,7 @@ static const char *check_user(const struct pass *p, unsigned user)
     enum history_mode mode = p->history->mode;
     bool merged = mode == ONE_WAY || mode == TWO_WAY;
     bool stuck = check_is_stuck(&host[MASTER], &host[REPLICA], userid);
+    history_counters.stuck += stuck;
     if (p->failed[user] && !stuck && (merged || !is_conflict(p->kind[user])))
         return say("%s fails: %s", userid, p->err[user]);
     if (!merged && p->failed[user])
@@ -291,6 +292,7 @@ static void begin_hosts(const struct history *h)
         host[side].skew = side == REPLICA ? h->skew : 0;
         host[side].serial = 0;
         host[side].forced = false;
+        host[side].raises_folders = h->raises_folders;
     }
     for (unsigned u = 0; u < MODEL_USERS; u++)
         for (unsigned box = 0; box < 2; box++) {
@@ -304,7 +306,8 @@ static void begin_hosts(const struct history *h)
 /* A mailbox that the replica's administrator removes begins anew. */
 static void forget_before(const struct op *op)
 {
-    struct model_mailbox *m = op->kind == OP_DELETE ? model_box(&host[op->side], model_box_name(op->user, op->box)) : NULL;
+    const char *name = model_box_name(op->user, op->box);
+    struct model_mailbox *m = op->kind == OP_DELETE ? model_box(&host[op->side], name) : NULL;
     struct model_mailbox *b = m ? model_box_of_id(&before[op->side], m->uniqueid) : NULL;
     if (b && op->box % MODEL_BOXES)
         model_drop_box(&before[op->side], b);

@@ -20,6 +20,7 @@ struct history {
     enum history_mode mode;
     unsigned batchsize;
     int skew; /* of the replica's clock */
+    bool raises_folders; /* see model_host */
     const struct op *op;
     size_t n;
 };
@@ -34,6 +35,7 @@ const char *history_log(void);
 
 struct history_counters {
     unsigned long passes, copybacks, conflicts, kills, cuts;
+    unsigned long stuck;      /* users with a folder that cannot get its name */
     unsigned long collisions; /* differences that the sums do not show */
     unsigned long quiet[8];   /* histories by the number of passes that they needed in the end */
 };

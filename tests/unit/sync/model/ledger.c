@@ -33,6 +33,11 @@ void ledger_killed(const struct model_mailbox *m, const struct guid *g)
     find(m->uniqueid, g)->killed = true;
 }
 
+bool ledger_is_killed(const struct model_mailbox *m, const struct guid *g)
+{
+    return find(m->uniqueid, g)->killed;
+}
+
 void ledger_given_up(const struct model_mailbox *m, const struct guid *g)
 {
     find(m->uniqueid, g)->given_up = true;

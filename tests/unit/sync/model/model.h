@@ -86,6 +86,8 @@ struct model_host {
     int64_t skew; /* of its clock */
     unsigned serial; /* of mailboxes made here */
     bool forced;  /* FORCE was said: stays on for the process */
+    /* As servers of 3.6: annotations of a mailbox that change by APPLY raise its FOLDERMODSEQ */
+    bool raises_folders;
 };
 
 /* ---- the world ---- (host.c) */
@@ -170,6 +172,7 @@ extern struct ledger {
 } ledger;
 void ledger_clear(void);
 void ledger_born(const struct model_mailbox *m, const struct guid *g, int side);
+bool ledger_is_killed(const struct model_mailbox *m, const struct guid *g);
 void ledger_killed(const struct model_mailbox *m, const struct guid *g);
 void ledger_flagged(const struct model_mailbox *m, const struct model_record *r, int side);
 void ledger_given_up(const struct model_mailbox *m, const struct guid *g);

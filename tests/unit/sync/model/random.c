@@ -49,8 +49,10 @@ static enum op_kind random_kind(uint64_t *s)
  * values, those of POP3 and the uidvalidity change without a new modseq: no SINCE_* of a copyback
  * notices, and the older ones are written back.
  */
-static bool may_come_late(const struct op *op)
+static bool may_come_late(const struct op *op, enum history_mode mode)
 {
+    if (op->kind == OP_DELETE && mode == TWO_WAY)
+        return false; /* a copyback at that very moment makes the folder anew: no SINCE_* prevents it */
     bool unnoticed = op->kind == OP_SELECT || op->kind == OP_POP3 || op->kind == OP_VALIDITY;
     return op->side == MASTER ? !unnoticed : op->kind <= OP_METADATA;
 }
@@ -88,15 +90,17 @@ static void add_pass(uint64_t *s, struct op *room, size_t *n)
 void history_random(uint64_t seed, struct history *h, struct op *room)
 {
     uint64_t s = seed;
-    static const enum history_mode modes[] = { TWO_WAY, TWO_WAY, TWO_WAY, TWO_WAY, ONE_WAY, ONE_WAY, NO_COPYBACK, FORCED };
+    static const enum history_mode modes[] = { TWO_WAY, TWO_WAY, TWO_WAY, TWO_WAY, ONE_WAY, ONE_WAY, NO_COPYBACK,
+                                               FORCED };
     *h = (struct history){ .mode = modes[below(&s, 8)], .op = room };
     h->batchsize = below(&s, 3) ? 0 : 1 + below(&s, 3);
+    h->raises_folders = h->mode != ONE_WAY && below(&s, 4) == 0;
     h->skew = (int)below(&s, 3) ? 0 : (int)below(&s, 41) - 20;
     unsigned edits = 1 + below(&s, below(&s, 2) ? 10 : 40);
     bool races = below(&s, 3) == 0;
     for (unsigned k = 0; k < edits; k++) {
         struct op op = random_edit(&s, h->mode, k);
-        if (races && may_come_late(&op) && below(&s, 6) == 0)
+        if (races && may_come_late(&op, h->mode) && below(&s, 6) == 0)
             op.at = 1 + below(&s, 20);
         room[h->n++] = op;
         if (h->n + 4 < MOST_OPS && below(&s, 8) == 0)
@@ -146,6 +150,10 @@ void history_shrink(struct history *h, struct op *room)
     if (still_fails(&plain))
         h->skew = 0;
     plain = *h;
+    plain.raises_folders = false;
+    if (still_fails(&plain))
+        h->raises_folders = false;
+    plain = *h;
     plain.batchsize = 0;
     if (still_fails(&plain))
         h->batchsize = 0;
@@ -153,8 +161,8 @@ void history_shrink(struct history *h, struct op *room)
 
 void history_print(const struct history *h)
 {
-    printf("    { .name = \"...\", .mode = %s, .batchsize = %u, .skew = %d,\n      OPS(", mode_names[h->mode], h->batchsize,
-           h->skew);
+    printf("    { .name = \"...\", .mode = %s, .batchsize = %u, .skew = %d, .raises_folders = %d,\n      OPS(",
+           mode_names[h->mode], h->batchsize, h->skew, h->raises_folders);
     for (size_t i = 0; i < h->n; i++) {
         const struct op *o = &h->op[i];
         printf("%s{ %s, %s, %u, %u, %u, %u }", i ? ",\n          " : "", kind_names[o->kind],

@@ -239,9 +239,11 @@ static bool write_records(struct connection *c, struct model_mailbox *m, const s
     return true;
 }
 
-static void write_header(struct model_mailbox *m, const struct header *h, const struct model_annots *annots)
+static void write_header(const struct model_host *host, struct model_mailbox *m, const struct header *h,
+                         const struct model_annots *annots)
 {
-    uint64_t foldermodseq = h->foldermodseq ? h->foldermodseq : h->highestmodseq;
+    bool raises = host->raises_folders && !model_annots_equal(annots, &m->annots);
+    uint64_t foldermodseq = h->foldermodseq && !raises ? h->foldermodseq : h->highestmodseq;
     m->acl = h->acl;
     if (m->foldermodseq < foldermodseq)
         m->foldermodseq = foldermodseq;
@@ -347,7 +349,7 @@ static const char *apply(struct connection *c, const struct header *h, const str
     refused = dry_run(c, m, h);
     if (refused)
         return refused;
-    write_header(m, h, annots);
+    write_header(host, m, h, annots);
     if (!write_records(c, m, h))
         return NULL;
     write_counters(m, h);

@@ -85,7 +85,7 @@ static void watch_expunge(const struct connection *c, const struct model_mailbox
             return; /* live elsewhere, or expunged by a user: the ledger tells which */
     if (r->uid <= there->last_uid && r->modseq < there->deletedmodseq)
         ledger_given_up(m, &r->guid);
-    else
+    else if (!ledger_is_killed(m, &r->guid))
         model_violation("%s uid %u expunged on the replica, and the master does not have its message", m->name,
                         r->uid);
 }
