@@ -72,6 +72,7 @@ struct engine_item {
     struct slice userid;       /* USER, META, SEEN, SUB, UNUSER */
     const struct slice *names; /* MAILBOXES: internal names */
     size_t nnames;
+    bool *failed; /* MAILBOXES: parallel to names, which of them made the item fail; or NULL */
     const struct map *deleted; /* USER, MAILBOXES: names of which a record says that they were deleted; or NULL */
     struct slice object; /* QUOTA: the root; SEEN: a uniqueid; SUB, UNMAILBOX: an internal name */
 };

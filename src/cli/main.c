@@ -7,13 +7,12 @@
 #include <sysexits.h>
 #include <time.h>
 
-#include "cli/connect.h"
 #include "cli/input.h"
 #include "cli/modes.h"
-#include "cli/notify.h"
 #include "cli/options.h"
 #include "cli/process.h"
 #include "cli/replay.h"
+#include "daemon/channel.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
 
@@ -58,32 +57,33 @@ static struct err *run_mode(const struct options *o, struct run *r, const char *
     return NULL;
 }
 
-static struct engine *make_engine(const struct options *o, struct config *config, struct store *store,
-                                  struct connector *c, struct connector *master, struct notify *notify, const char *sync_folder)
+static struct channel_options channel_options(const struct options *o)
 {
-    int64_t batchsize = config_channel_int(config, o->channel, "sync_batchsize");
-    struct engine_options e = {
-        .store = store,
-        .server = c->session.server,
-        .channel = o->channel,
-        .force = o->no_copyback,
+    return (struct channel_options){
+        .connect = {
+            .channel = o->channel,
+            .server = o->server,
+            .once = o->connect_once,
+            .require_compression = o->require_compression,
+            .trace = o->verbose > 1,
+            .stop = process_stop_flag(),
+        },
+        .no_copyback = o->no_copyback,
         .skip_locked = o->skip_locked,
-        .local_only = o->local_only,
         .stage_to_archive = o->stage_to_archive,
+        .local_only = o->local_only,
+        .cached = o->mode == MODE_ROLLING,
         .partition = o->mode == MODE_USERS || o->mode == MODE_MAILBOXES ? o->partition : NULL,
-        .batchsize = batchsize > 0 ? (uint32_t)batchsize : 0,
-        .reverseacls = config_switch(config, "reverseacls"),
-        .stop = process_stop_flag(),
-        .connect = session_connect_retry,
-        .connect_ctx = c,
-        .connect_master = master->session.server ? connect_master : NULL,
-        .connect_master_ctx = master,
-        .changed_master = notify_channels,
-        .changed_master_ctx = notify,
-        .skip_folder = sync_folder,
-        .temp_path = config_string(config, "temp_path"),
     };
-    return engine_new(&e);
+}
+
+/* Its faults are the operator's to mend: the process ends. */
+static void open_channel(struct channel *c, const struct config *config, struct store *store, const struct options *o)
+{
+    struct channel_options co = channel_options(o);
+    struct err *err = channel_open(c, config, store, &co);
+    if (err)
+        process_fatal(err->kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE, "%s", err->msg);
 }
 
 static void tell_counters(const struct options *o, const struct engine *e, const struct timespec *begun)
@@ -121,41 +121,35 @@ static int status_of(struct err *err, bool failed)
 
 static int run(const struct options *o, struct config *config)
 {
-    struct connector connector, master;
-    struct store *store;
+    struct channel channel;
+    struct store *store = NULL;
     struct arena a = ARENA_INIT;
     struct slice *names = NULL;
     size_t n = 0;
     struct timespec begun;
-    struct buf channel_log = BUF_INIT, sync_folder = BUF_INIT;
-    struct notify notify = { config, o->channel };
 
-    config_sync_path(config, o->channel, "log", &channel_log);
-    config_sync_path(config, o->channel, "", &sync_folder);
-    connector_init(&connector, config, o);
-    connector_init_master(&master, config, o);
-    process_delay(o->startup_delay);
-    process_catch_signals();
-    clock_gettime(CLOCK_MONOTONIC, &begun);
     struct err *err = session_library_init();
     if (!err)
         err = store_open(config, &store);
     if (err)
         process_fatal(EX_SOFTWARE, "%s", err->msg);
+    open_channel(&channel, config, store, o);
+    process_delay(o->startup_delay);
+    process_catch_signals();
+    clock_gettime(CLOCK_MONOTONIC, &begun);
     struct run r = { .store = store, .verbose = o->verbose > 0, .skip_locked = o->skip_locked };
-    r.engine = make_engine(o, config, store, &connector, &master, &notify, buf_cstr(&sync_folder));
+    r.engine = channel_engine(&channel, session_connect_retry, &channel.replica);
     bool failed = false;
     err = engine_connect(r.engine);
     if (!err && o->mode != MODE_ROLLING && !take_names(o, &a, &names, &n))
         failed = true;
     else if (!err)
-        err = run_mode(o, &r, buf_cstr(&channel_log), names, n, &failed);
+        err = run_mode(o, &r, channel.log, names, n, &failed);
     tell_counters(o, r.engine, &begun);
     engine_free(r.engine);
     int status = status_of(err, failed);
     arena_free(&a);
-    buf_free(&channel_log);
-    buf_free(&sync_folder);
+    channel_close(&channel);
     store_free(store);
     return status;
 }

@@ -8,6 +8,7 @@
  */
 #include "fansync/batch.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "fansync/arena.h"
@@ -35,8 +36,9 @@ struct job {
     struct slice a; /* MAILBOXES, USER, META, UNUSER, SEEN, SUB: the user; else the object */
     struct slice b; /* SEEN: uniqueid; SUB: name */
     struct slice *names; /* MAILBOXES */
+    bool *failed;        /* parallel to them once the job has run */
     size_t nnames, names_cap;
-    struct map known; /* its names */
+    struct map known; /* its names -> index + 1 */
     struct batch_entry **entry; /* whom its end concerns */
     size_t nentries, entries_cap;
     bool dropped; /* covered by a larger job, which has its entries */
@@ -127,10 +129,11 @@ static void concern(struct batch *b, struct job *j, struct batch_entry *e)
 
 static void add_name(struct batch *b, struct job *j, struct slice name)
 {
-    if (name.n == 0 || !map_put(&j->known, name, j))
+    if (name.n == 0 || map_get(&j->known, name))
         return;
     j->names = arena_grow(&b->arena, j->names, j->nnames, &j->names_cap, sizeof *j->names);
     j->names[j->nnames++] = name;
+    map_put(&j->known, name, (void *)(uintptr_t)j->nnames);
 }
 
 static struct slice owner_of(struct batch *b, struct slice name)
@@ -286,9 +289,42 @@ static struct job *promotion(struct batch *b, const struct job *j)
     return owner.n ? get_job(b, LIST_USER, owner, none) : NULL;
 }
 
+static bool has_failed(const struct job *j, struct slice name)
+{
+    uintptr_t i = (uintptr_t)map_get(&j->known, name);
+    return i && j->failed[i - 1];
+}
+
+/* The mailboxes of a group that are up to date have no part in its failure. */
+static void end_healthy(struct job *j)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < j->nentries; i++) {
+        struct batch_entry *e = j->entry[i];
+        if (has_failed(j, e->action.a) || has_failed(j, e->action.b))
+            j->entry[left++] = e;
+        else
+            e->result = BATCH_DONE;
+    }
+    j->nentries = left;
+    for (size_t i = left = 0; i < j->nnames; i++)
+        if (j->failed[i])
+            j->names[left++] = j->names[i];
+    j->nnames = left;
+}
+
+/* No larger action helps where the replica goes away, or where both sides have changed. */
+static bool is_final(const struct job *j, const struct err *err)
+{
+    return err->kind == ERR_BYE || err->kind == ERR_CONFLICT ||
+           (j->list == LIST_META && err->kind == ERR_INVALID_USER);
+}
+
 static void fail_job(struct batch *b, struct job *j, const struct err *err)
 {
-    bool final = err->kind == ERR_BYE || (j->list == LIST_META && err->kind == ERR_INVALID_USER);
+    bool final = is_final(j, err);
+    if (j->list == LIST_MAILBOXES)
+        end_healthy(j);
     struct job *to = final ? NULL : promotion(b, j);
     if (!to) {
         end_entries(b, j, BATCH_FAILED, err->msg);
@@ -325,7 +361,8 @@ static struct engine_item item_of(const struct batch *b, const struct job *j)
         ITEM_UNMAILBOX, ITEM_META, ITEM_USER, ITEM_UNUSER,
     };
     struct engine_item item = {
-        .kind = kinds[j->list], .names = j->names, .nnames = j->nnames, .deleted = &b->deleted,
+        .kind = kinds[j->list], .names = j->names, .nnames = j->nnames, .failed = j->failed,
+        .deleted = &b->deleted,
     };
     bool is_object = j->list == LIST_QUOTA || j->list == LIST_UNMAILBOX;
     item.userid = is_object ? none : j->a;
@@ -345,6 +382,8 @@ static struct err *run_list(struct batch *b, enum list list)
     n = 0;
     for (struct job *j = b->first[list]; j; j = j->next)
         if (!j->dropped) {
+            if (j->nnames)
+                j->failed = arena_array(&b->arena, j->nnames, sizeof *j->failed);
             r.job[n] = j;
             items[n++] = item_of(b, j);
         }

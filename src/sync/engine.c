@@ -206,6 +206,19 @@ static struct err *run_alone(struct engine *e, struct unit *u)
     return NULL;
 }
 
+/* A unit that failed before its mailboxes were looked at fails them all. */
+static void mark_failed(const struct unit *u)
+{
+    const struct engine_item *item = u->item;
+    struct map names = MAP_INIT;
+    for (size_t i = 0; i < u->nwork; i++)
+        if (u->work[i].state == WORK_FAILED)
+            map_put(&names, u->work[i].entry->name, u->item->failed);
+    for (size_t i = 0; i < item->nnames; i++)
+        item->failed[i] = names.n == 0 || map_get(&names, item->names[i]);
+    map_free(&names);
+}
+
 static void report(struct engine *e, struct unit *u, engine_done_fn done, void *ctx)
 {
     if (u->err && u->err->kind != ERR_LOCKED && u->err->kind != ERR_SKIPPED) {
@@ -220,6 +233,8 @@ static void report(struct engine *e, struct unit *u, engine_done_fn done, void *
     for (size_t i = 0; i < u->nwork; i++)
         if (u->work[i].state == WORK_FAILED)
             e->counters.failed++;
+    if (u->err && u->item->failed)
+        mark_failed(u);
     if (done)
         done(ctx, u->item, u->err);
 }

@@ -2,8 +2,8 @@
  * After a copyback: the master's own sync_server keeps what it is told out of the logs, so
  * the other channels hear of it from us (spec/store.md §8.5). Any thread.
  */
-#ifndef FANSYNC_CLI_NOTIFY_H
-#define FANSYNC_CLI_NOTIFY_H
+#ifndef FANSYNC_DAEMON_NOTIFY_H
+#define FANSYNC_DAEMON_NOTIFY_H
 
 #include "fansync/config.h"
 #include "fansync/slice.h"

@@ -1,17 +1,27 @@
 /*
- * Connecting to the replica as often as it takes (spec/operation.md §4.4). Made by main
- * from configuration and options; session_connect_retry is the engine's connect
- * function. Belongs to one thread.
+ * Connecting to the replica as often as it takes (spec/operation.md §4.4). Made by a
+ * channel from configuration and options; session_connect_retry is the engine's connect
+ * function in one-shot modes. Belongs to one thread.
  */
-#ifndef FANSYNC_CLI_CONNECT_H
-#define FANSYNC_CLI_CONNECT_H
+#ifndef FANSYNC_DAEMON_CONNECT_H
+#define FANSYNC_DAEMON_CONNECT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "cli/options.h"
 #include "fansync/config.h"
 #include "fansync/err.h"
 #include "fansync/session.h"
+
+/* What the command line says of connections; strings outlive the connector. */
+struct connect_options {
+    const char *channel; /* NULL: none */
+    const char *server;  /* -S, or NULL */
+    bool once;           /* -o */
+    bool require_compression; /* -z */
+    bool trace;          /* -v -v */
+    const atomic_int *stop; /* a signal asks to end */
+};
 
 struct connector {
     struct session_options session; /* its strings live in the options and the config */
@@ -19,16 +29,16 @@ struct connector {
     bool once;       /* -o */
 };
 
-/* Both must outlive the connector. Ends the process if no host is configured (70) or an
- * override of the channel is malformed (78). */
-void connector_init(struct connector *c, const struct config *config, const struct options *o);
+/* config must outlive the connector. ERR_NONEXISTENT: no host is configured; ERR_CONFIG: an
+ * override of the channel is malformed. */
+struct err *connector_init(struct connector *c, const struct config *config, const struct connect_options *o);
 
 /*
  * ctx is a struct connector. Opens a session; while that fails, says so on stderr and the
  * cause in syslog, waits 15, 30, 60, ... seconds and tries again. Returns an error
  * without further attempts for -o (ERR_CONNECT, ERR_AUTH), for -z if there is no compression
  * (ERR_NOTSUPPORTED) and for a signal (ERR_INTERRUPTED). The first two have then been
- * told: the caller only has to exit with 1, with process_stopped() for the third.
+ * told: the caller only has to exit with 1, with 75 for the third.
  */
 struct err *session_connect_retry(void *ctx, struct session **out);
 
@@ -36,7 +46,7 @@ struct err *session_connect_retry(void *ctx, struct session **out);
  * The same for the master's own sync_server (copyback): server NULL if none is configured.
  * What is not said of it is as for the replica. connect_master is the engine's: one attempt.
  */
-void connector_init_master(struct connector *c, const struct config *config, const struct options *o);
+void connector_init_master(struct connector *c, const struct config *config, const struct connect_options *o);
 struct err *connect_master(void *ctx, struct session **out);
 
 /* The wait that follows one of that length (0: the first). For tests. */

@@ -1,5 +1,5 @@
-/* Telling the other channels (cli/notify.h). */
-#include "cli/notify.h"
+/* Telling the other channels (daemon/notify.h). */
+#include "daemon/notify.h"
 
 #include <string.h>
 

@@ -1,7 +1,9 @@
-/* Connecting (cli/connect.h; spec/operation.md §4.4, §5.3) and the parts of the process's
- * set-up that need no process (cli/process.h). session_open is a double: the loop is
- * tested, not the network. */
-#include "cli/connect.h"
+/* Connecting (daemon/connect.h; spec/operation.md §4.4, §5.3). session_open is a double: the
+ * loop is tested, not the network. */
+#include "daemon/connect.h"
+
+#include <signal.h>
+#include <stdatomic.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,6 @@
 #include <unistd.h>
 
 #include "../test.h"
-#include "cli/process.h"
 #include "fansync/log.h"
 
 /* ---- doubles ---- */
@@ -19,6 +20,7 @@
 static int attempts;          /* calls of session_open */
 static int fail_first;        /* that many fail */
 static enum err_kind failure; /* with that kind */
+static atomic_int stopped; /* the flag of a signal that asks to end */
 static char opened;           /* stands for a session */
 
 struct err *session_open(const struct session_options *o, struct session **out)
@@ -35,7 +37,7 @@ struct err *session_open(const struct session_options *o, struct session **out)
 struct fixture {
     char path[64];
     struct config *config;
-    struct options o;
+    struct connect_options o;
     struct connector c;
     FILE *err; /* what was written on stderr, and where that went before */
     int before;
@@ -48,6 +50,8 @@ static int setup(void **state)
     close(mkstemp(f->path));
     attempts = fail_first = 0;
     failure = ERR_CONNECT;
+    stopped = 0;
+    f->o.stop = &stopped;
     f->err = tmpfile();
     f->before = dup(2);
     dup2(fileno(f->err), 2);
@@ -74,7 +78,7 @@ static void configure(struct fixture *f, const char *text)
     fclose(out);
     config_free(f->config);
     assert_ok(config_load(f->path, "sync_client", &f->config));
-    connector_init(&f->c, f->config, &f->o);
+    assert_ok(connector_init(&f->c, f->config, &f->o));
 }
 
 static void assert_stderr(struct fixture *f, const char *want)
@@ -148,32 +152,47 @@ static void mechanisms_are_restricted_by_host_or_for_all(void **state)
     assert_null(f->c.session.mechs);
 }
 
-/* In a child, as it ends the process; returns its status. */
-static int status_of_init(struct fixture *f, const char *text)
+static struct err *init(struct fixture *f, const char *text)
 {
-    pid_t pid = fork();
-    int status = 0;
-    if (pid == 0) {
-        configure(f, text);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    configure(f, "sync_host: h\n");
+    FILE *out = fopen(f->path, "w");
+    fprintf(out, "configdirectory: /var/c\n%s", text);
+    fclose(out);
+    config_free(f->config);
+    assert_ok(config_load(f->path, "sync_client", &f->config));
+    return connector_init(&f->c, f->config, &f->o);
 }
 
-static void without_a_host_the_process_ends_with_70(void **state)
+static void without_a_host_there_is_no_connector(void **state)
 {
-    struct fixture *f = *state;
-    assert_int_equal(status_of_init(f, "east_sync_host: e\n"), 70);
-    assert_stderr(f, "Fatal error: sync_host not defined\n");
+    assert_err(init(*state, "east_sync_host: e\n"), ERR_NONEXISTENT, "sync_host not defined");
 }
 
-static void a_malformed_override_of_the_channel_ends_the_process_with_78(void **state)
+static void a_malformed_override_of_the_channel_is_an_error(void **state)
 {
     struct fixture *f = *state;
+    configure(f, "sync_host: h\n");
     f->o.channel = "east";
-    assert_int_equal(status_of_init(f, "sync_host: h\neast_sync_timeout: x\n"), 78);
+    FILE *out = fopen(f->path, "w");
+    fprintf(out, "configdirectory: /var/c\nsync_host: h\neast_sync_timeout: x\n");
+    fclose(out);
+    config_free(f->config);
+    assert_ok(config_load(f->path, "sync_client", &f->config));
+    assert_err(connector_init(&f->c, f->config, &f->o), ERR_CONFIG, "east_sync_timeout");
+}
+
+static void the_masters_own_server_has_the_replicas_credentials_unless_told_otherwise(void **state)
+{
+    struct fixture *f = *state;
+    configure(f, "sync_host: h\nsync_authname: a\nsync_password: p\n");
+    connector_init_master(&f->c, f->config, &f->o);
+    assert_null(f->c.session.server);
+    configure(f, "sync_host: h\nsync_authname: a\nsync_password: p\nsync_copyback_host: /run/own\n"
+                 "sync_copyback_password: q\n");
+    connector_init_master(&f->c, f->config, &f->o);
+    assert_string_equal(f->c.session.server, "/run/own");
+    assert_string_equal(f->c.session.authname, "a");
+    assert_string_equal(f->c.session.password, "q");
 }
 
 /* ---- the loop ---- */
@@ -212,7 +231,7 @@ static void connect_once_tries_once_and_does_not_speak_of_retrying(void **state)
 {
     struct fixture *f = *state;
     struct session *s = NULL;
-    f->o.connect_once = true;
+    f->o.once = true;
     configure(f, "sync_host: h\n");
     fail_first = 5;
     assert_err(session_connect_retry(&f->c, &s), ERR_CONNECT, "connect(h) failed");
@@ -235,8 +254,7 @@ static void missing_compression_ends_the_loop_if_it_is_required(void **state)
 
 static void on_alarm(int sig)
 {
-    (void)sig;
-    raise(SIGTERM);
+    stopped = sig;
 }
 
 static void a_signal_ends_the_wait_and_the_loop(void **state)
@@ -245,37 +263,12 @@ static void a_signal_ends_the_wait_and_the_loop(void **state)
     struct session *s = NULL;
     configure(f, "sync_host: h\n");
     fail_first = 5;
-    process_catch_signals();
+    /* The wait lets in only the signals that ask to end; an alarm stands for one. */
     signal(SIGALRM, on_alarm);
     alarm(1);
     assert_err(session_connect_retry(&f->c, &s), ERR_INTERRUPTED, "");
     assert_int_equal(attempts, 1);
-    assert_int_equal(process_stopped(), 75);
     assert_stderr(f, "Can not connect to server 'h', retrying in 15 seconds\n");
-}
-
-/* ---- parts of the process's set-up ---- */
-
-static void facilities_are_known_by_name(void **state)
-{
-    (void)state;
-    assert_int_equal(process_facility("MAIL"), LOG_MAIL);
-    assert_int_equal(process_facility("local6"), LOG_LOCAL6);
-    assert_int_equal(process_facility("mai"), -1);
-    assert_int_equal(process_facility(""), -1);
-}
-
-static void an_umask_is_an_octal_number(void **state)
-{
-    (void)state;
-    mode_t mask;
-    assert_ok(process_parse_umask("077", &mask));
-    assert_int_equal(mask, 077);
-    assert_ok(process_parse_umask("27", &mask));
-    assert_int_equal(mask, 027);
-    assert_err(process_parse_umask("9", &mask), ERR_CONFIG, "umask: '9'");
-    assert_err(process_parse_umask("0x10", &mask), ERR_CONFIG, "umask: '0x10'");
-    assert_err(process_parse_umask("7777", &mask), ERR_CONFIG, "umask: '7777'");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -288,15 +281,14 @@ int main(void)
         TEST(a_timeout_below_three_seconds_counts_as_three),
         TEST(compression_is_as_configured_unless_required),
         TEST(mechanisms_are_restricted_by_host_or_for_all),
-        TEST(without_a_host_the_process_ends_with_70),
-        TEST(a_malformed_override_of_the_channel_ends_the_process_with_78),
+        TEST(without_a_host_there_is_no_connector),
+        TEST(a_malformed_override_of_the_channel_is_an_error),
+        TEST(the_masters_own_server_has_the_replicas_credentials_unless_told_otherwise),
         cmocka_unit_test(waits_double_up_to_the_limit),
         TEST(it_is_tried_until_it_works_with_a_line_for_each_failure),
         TEST(connect_once_tries_once_and_does_not_speak_of_retrying),
         TEST(missing_compression_ends_the_loop_if_it_is_required),
         TEST(a_signal_ends_the_wait_and_the_loop),
-        cmocka_unit_test(facilities_are_known_by_name),
-        cmocka_unit_test(an_umask_is_an_octal_number),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("daemon: connect", tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /*
- * The connect loop (cli/connect.h) and what it connects with: the one place that knows
+ * The connect loop (daemon/connect.h) and what it connects with: the one place that knows
  * which option beats which (spec/operation.md §5.3). One thread for each connector.
  */
-#include "cli/connect.h"
+#include "daemon/connect.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -10,9 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
-#include "cli/process.h"
 #include "fansync/buf.h"
 #include "fansync/log.h"
 
@@ -32,7 +30,7 @@ const char *connect_mechs(const struct config *c, const char *server)
     return mechs ? mechs : config_string(c, "force_sasl_client_mech");
 }
 
-static enum session_compress compression(const struct config *c, const struct options *o)
+static enum session_compress compression(const struct config *c, const struct connect_options *o)
 {
     const char *word = config_channel_string(c, o->channel, "sync_compress");
     if (o->require_compression)
@@ -47,15 +45,13 @@ static int at_least(int64_t seconds, int least)
     return seconds < least ? least : (int)seconds;
 }
 
-void connector_init(struct connector *c, const struct config *config, const struct options *o)
+struct err *connector_init(struct connector *c, const struct config *config, const struct connect_options *o)
 {
     const char *channel = o->channel;
-    struct err *err = config_check_channel(config, channel);
-    if (err)
-        process_fatal(EX_CONFIG, "%s", err->msg);
+    TRY(config_check_channel(config, channel));
     const char *server = o->server ? o->server : config_channel_string(config, channel, "sync_host");
     if (!server)
-        process_fatal(EX_SOFTWARE, "sync_host not defined");
+        return err_new(ERR_NONEXISTENT, "sync_host not defined");
     *c = (struct connector){
         .session = {
             .server = server,
@@ -67,12 +63,13 @@ void connector_init(struct connector *c, const struct config *config, const stru
             .connect_timeout = at_least(config_duration(config, "client_timeout"), 1),
             .timeout = at_least(config_channel_duration(config, channel, "sync_timeout"), LEAST_TIMEOUT),
             .compress = compression(config, o),
-            .trace = o->verbose > 1,
-            .stop = process_stop_flag(),
+            .trace = o->trace,
+            .stop = o->stop,
         },
         .maxwait = config_channel_duration(config, channel, "sync_reconnect_maxwait"),
-        .once = o->connect_once,
+        .once = o->once,
     };
+    return NULL;
 }
 
 static const char *first_of(const char *x, const char *y)
@@ -80,7 +77,7 @@ static const char *first_of(const char *x, const char *y)
     return x ? x : y;
 }
 
-void connector_init_master(struct connector *c, const struct config *config, const struct options *o)
+void connector_init_master(struct connector *c, const struct config *config, const struct connect_options *o)
 {
     const char *channel = o->channel;
     const char *server = config_channel_string(config, channel, "sync_copyback_host");
@@ -100,8 +97,8 @@ void connector_init_master(struct connector *c, const struct config *config, con
         .connect_timeout = at_least(config_duration(config, "client_timeout"), 1),
         .timeout = at_least(config_channel_duration(config, channel, "sync_timeout"), LEAST_TIMEOUT),
         .compress = COMPRESS_OFF,
-        .trace = o->verbose > 1,
-        .stop = process_stop_flag(),
+        .trace = o->trace,
+        .stop = o->stop,
     };
 }
 
