@@ -80,9 +80,7 @@ static void report_counters(const struct history_counters *c)
 {
     printf("passes %lu, copybacks %lu, conflicts %lu, kills %lu, cuts %lu, stuck %lu, collisions %lu\n", c->passes,
            c->copybacks, c->conflicts, c->kills, c->cuts, c->stuck, c->collisions);
-    for (int i = 1; i < 8; i++)
-        printf("%s%lu", i > 1 ? " " : "quiet after 1, 2 ... passes: ", c->quiet[i]);
-    printf("\n");
+    printf("quiet after 1, 2, 3 passes: %lu %lu %lu\n", c->quiet[1], c->quiet[2], c->quiet[3]);
 }
 
 static unsigned long number(const char *name, unsigned long otherwise)

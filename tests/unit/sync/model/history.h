@@ -37,7 +37,7 @@ struct history_counters {
     unsigned long passes, copybacks, conflicts, kills, cuts;
     unsigned long stuck;      /* users with a folder that cannot get its name */
     unsigned long collisions; /* differences that the sums do not show */
-    unsigned long quiet[8];   /* histories by the number of passes that they needed in the end */
+    unsigned long quiet[4];   /* histories by the number of passes that they needed in the end */
 };
 extern struct history_counters history_counters;
 
