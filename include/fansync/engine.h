@@ -54,6 +54,17 @@ void engine_free(struct engine *e); /* says EXIT on the session */
 /* Connects now rather than with the first item. */
 struct err *engine_connect(struct engine *e);
 
+/* Whether there is a session, as far as is known without asking. */
+bool engine_connected(const struct engine *e);
+/* Asks a session that has been idle whether it is still there. One that is not is dropped
+ * without a word: the next item connects anew. */
+bool engine_probe(struct engine *e);
+/* Ends the session; the replica is told to forget what is staged (the stock client's RESTART of
+ * -t). The error is the refusal's. */
+struct err *engine_disconnect(struct engine *e);
+/* How the last session that was lost ended: ERR_BYE for a replica that said so. */
+enum err_kind engine_lost_by(const struct engine *e);
+
 enum engine_item_kind {
     ITEM_USER,      /* everything of a user */
     ITEM_MAILBOXES, /* these mailboxes, wherever they belong */

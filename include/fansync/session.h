@@ -100,6 +100,8 @@ struct err *session_end(struct session *s);
 struct err *session_drain(struct session *s);
 
 bool session_dead(const struct session *s);
+/* Why it is dead; NULL if it is not. Borrowed. */
+const struct err *session_fault(const struct session *s);
 size_t session_outstanding(const struct session *s);
 
 struct session_counters {

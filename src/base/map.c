@@ -4,11 +4,10 @@
  */
 #include "fansync/map.h"
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
+#include "fansync/hash.h"
 #include "fansync/mem.h"
 
 struct map_slot {
@@ -16,38 +15,6 @@ struct map_slot {
     uint64_t hash;
     void *value; /* NULL: empty */
 };
-
-static uint64_t seed[2];
-static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
-
-static void make_seed(void)
-{
-    if (getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed[0] = (uint64_t)(uintptr_t)&seed; /* address space layout is random enough */
-}
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 u128;
-    u128 m = (u128)a * b;
-    return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
-static uint64_t hash_of(struct slice key)
-{
-    uint64_t h = seed[0] ^ key.n;
-    const char *p = key.p;
-    size_t n = key.n;
-    while (n) {
-        uint64_t w = 0;
-        size_t take = n < sizeof w ? n : sizeof w;
-        memcpy(&w, p, take);
-        h = mix(h ^ w, seed[1] | 0x9e3779b97f4a7c15u);
-        p += take;
-        n -= take;
-    }
-    return mix(h, 0xbf58476d1ce4e5b9u);
-}
 
 static struct map_slot *find(const struct map *m, struct slice key, uint64_t hash)
 {
@@ -61,7 +28,7 @@ static struct map_slot *find(const struct map *m, struct slice key, uint64_t has
 
 void *map_get(const struct map *m, struct slice key)
 {
-    return m->cap ? find(m, key, hash_of(key))->value : NULL;
+    return m->cap ? find(m, key, hash_bytes(0, key))->value : NULL;
 }
 
 static void grow(struct map *m)
@@ -77,10 +44,9 @@ static void grow(struct map *m)
 
 bool map_put(struct map *m, struct slice key, void *value)
 {
-    pthread_once(&seed_once, make_seed);
     if (m->n * 3 >= m->cap * 2)
         grow(m);
-    uint64_t hash = hash_of(key);
+    uint64_t hash = hash_bytes(0, key);
     struct map_slot *s = find(m, key, hash);
     bool is_new = !s->value;
     if (is_new) {

@@ -132,8 +132,7 @@ static void wait_for(const atomic_int *stop, int64_t seconds)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Whether there is no use in trying again; then it has been told. */
-static bool is_final(const struct connector *c, const struct err *err)
+bool connect_is_final(const struct connector *c, const struct err *err)
 {
     const char *server = c->session.server;
     if (err->kind == ERR_INTERRUPTED)
@@ -157,7 +156,7 @@ struct err *session_connect_retry(void *ctx, struct session **out)
     int64_t wait = 0;
     for (;;) {
         struct err *err = session_open(&c->session, out);
-        if (!err || is_final(c, err))
+        if (!err || connect_is_final(c, err))
             return err;
         err_free(err);
         wait = connect_next_wait(wait, c->maxwait);

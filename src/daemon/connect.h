@@ -49,6 +49,10 @@ struct err *session_connect_retry(void *ctx, struct session **out);
 void connector_init_master(struct connector *c, const struct config *config, const struct connect_options *o);
 struct err *connect_master(void *ctx, struct session **out);
 
+/* Whether there is no use in trying again after err (-o, -z, a signal); then it has been told,
+ * else its cause has been logged. */
+bool connect_is_final(const struct connector *c, const struct err *err);
+
 /* The wait that follows one of that length (0: the first). For tests. */
 int64_t connect_next_wait(int64_t previous, int64_t maxwait);
 

@@ -39,6 +39,8 @@ void engine_drop_session(struct engine *e)
     if (!e->session)
         return;
     add_counters(&e->closed, session_counters(e->session));
+    if (session_fault(e->session))
+        e->lost_by = session_fault(e->session)->kind;
     session_close(e->session);
     e->session = NULL;
     e->restart_due = false;
@@ -169,6 +171,53 @@ struct err *engine_connect(struct engine *e)
     return engine_session(e);
 }
 
+bool engine_connected(const struct engine *e)
+{
+    return e->session && !session_dead(e->session);
+}
+
+bool engine_probe(struct engine *e)
+{
+    if (engine_connected(e)) {
+        session_begin(e->session, "NOOP", NULL, NULL, NULL, NULL);
+        struct err *err = session_end(e->session);
+        if (!err)
+            err = session_drain(e->session);
+        err_free(err);
+    }
+    if (engine_connected(e))
+        return true;
+    engine_drop_session(e);
+    return false;
+}
+
+static void note_refusal(void *ctx, const struct answer *a)
+{
+    struct err **err = ctx;
+    *err = err_copy(a->err);
+}
+
+struct err *engine_disconnect(struct engine *e)
+{
+    struct err *refusal = NULL, *err = NULL;
+    if (engine_connected(e)) {
+        session_begin(e->session, "RESTART", NULL, NULL, note_refusal, &refusal);
+        err = session_end(e->session);
+        if (!err)
+            err = session_drain(e->session);
+    }
+    engine_drop_session(e);
+    if (!err)
+        return refusal;
+    err_free(refusal);
+    return err;
+}
+
+enum err_kind engine_lost_by(const struct engine *e)
+{
+    return e->lost_by;
+}
+
 /* ---- running ---- */
 
 /* Items not yet begun; a postponed one is put back in front. */
@@ -219,9 +268,15 @@ static void mark_failed(const struct unit *u)
     map_free(&names);
 }
 
+/* Not what comes and goes by itself. */
+static bool is_worth_a_line(enum err_kind kind)
+{
+    return kind != ERR_LOCKED && kind != ERR_SKIPPED && kind != ERR_BYE;
+}
+
 static void report(struct engine *e, struct unit *u, engine_done_fn done, void *ctx)
 {
-    if (u->err && u->err->kind != ERR_LOCKED && u->err->kind != ERR_SKIPPED) {
+    if (u->err && is_worth_a_line(u->err->kind)) {
         if (u->item->kind == ITEM_USER)
             log_msg(LOG_ERR, "IOERROR: user replication failed: error=<%s> userid=<" SLICE_FMT "> channel=<%s> "
                     "servername=<%s>", u->err->msg, SLICE_ARG(u->item->userid),

@@ -83,6 +83,7 @@ struct engine {
     struct session *master;   /* to the master's own server; opened when first needed */
     bool master_told;         /* that it cannot be had */
     bool sieve_mailbox;       /* enabled on this session */
+    enum err_kind lost_by;          /* how the last session ended that was lost */
     struct session_counters closed; /* of sessions that have ended */
     struct engine_counters counters;
     struct arena staged_arena;

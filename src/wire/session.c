@@ -98,6 +98,11 @@ bool session_dead(const struct session *s)
     return s->fault != NULL;
 }
 
+const struct err *session_fault(const struct session *s)
+{
+    return s->fault;
+}
+
 size_t session_outstanding(const struct session *s)
 {
     return s->outstanding;

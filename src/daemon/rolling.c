@@ -1,0 +1,279 @@
+/*
+ * Rolling mode's main thread (daemon/rolling.h). It sets up channels, lines and the tailing
+ * thread, then waits for signals and for the ends of senders.
+ *
+ * How it ends: the senders are asked to finish the batch in hand; after GRACE they are
+ * interrupted at their next wait. What was not confirmed is still in the logs.
+ */
+#include "daemon/rolling.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/line.h"
+#include "daemon/status.h"
+#include "daemon/tailing.h"
+#include "fansync/buf.h"
+#include "fansync/log.h"
+#include "fansync/mem.h"
+
+enum { GRACE_MS = 1500, LOOK_MS = 500 };
+
+#define SECOND ((int64_t)1000 * 1000 * 1000)
+
+struct rolling {
+    const struct config *config;
+    struct store *store;
+    const struct rolling_options *o;
+    struct acks *acks;
+    struct line **line;
+    size_t nlines, lines_cap;
+    struct tailing *tailing;
+    struct status_server *status;
+    atomic_int interrupt; /* ends the senders' waits */
+    int ended_fd;
+    struct arena arena; /* names of a fan-out's channels */
+};
+
+/* ---- channels ---- */
+
+static struct line *find_line(const struct rolling *r, const char *name)
+{
+    for (size_t i = 0; i < r->nlines; i++) {
+        const char *other = r->line[i]->channel.name;
+        if (name == other || (name && other && strcmp(name, other) == 0))
+            return r->line[i];
+    }
+    return NULL;
+}
+
+static struct line_options line_options(struct rolling *r, const char *name)
+{
+    const struct rolling_options *o = r->o;
+    int64_t delay = o->delay ? o->delay : config_channel_duration(r->config, name, "sync_repeat_interval");
+    int64_t connections = config_channel_int(r->config, name, "sync_connections");
+    return (struct line_options){
+        .delay_ns = delay * SECOND,
+        .session_limit = o->session_limit,
+        .shutdown_file = o->shutdown_file ? o->shutdown_file : config_channel_string(r->config, name, "sync_shutdown_file"),
+        .connections = connections < 1 ? 1 : connections > 64 ? 64 : (unsigned)connections,
+        .acks = r->acks,
+        .ended_fd = r->ended_fd,
+    };
+}
+
+/* The line of a channel; made when first asked for. */
+static struct err *get_line(struct rolling *r, const char *name, struct line **out)
+{
+    struct channel channel;
+    *out = find_line(r, name);
+    if (*out)
+        return NULL;
+    struct channel_options co = r->o->channel;
+    co.connect.channel = name;
+    co.connect.stop = &r->interrupt;
+    co.cached = true;
+    TRY(channel_open(&channel, r->config, r->store, &co));
+    struct line_options lo = line_options(r, name);
+    TRY(line_new(&channel, &lo, out));
+    r->line = mem_grow(r->line, r->nlines, &r->lines_cap, sizeof(struct line *));
+    r->line[r->nlines++] = *out;
+    return tailing_add(r->tailing, (*out)->channel.folder, out, 1);
+}
+
+/* ---- hubs: one log that feeds several channels ---- */
+
+static const char *fanout_of(const struct rolling *r, const char *name)
+{
+    struct buf key = BUF_INIT;
+    if (!name)
+        return NULL;
+    buf_printf(&key, "%s_sync_fanout", name);
+    for (char *p = key.data + key.start; p < key.data + key.end; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    const char *list = config_overflow(r->config, buf_cstr(&key));
+    buf_free(&key);
+    return list;
+}
+
+static struct err *add_hub(struct rolling *r, const char *hub, const char *list)
+{
+    struct line *lines[64];
+    size_t n = 0;
+    struct buf folder = BUF_INIT;
+    struct err *err = NULL;
+    for (const char *p = list + strspn(list, " \t,"); *p && n < 64 && !err; p += strspn(p, " \t,")) {
+        size_t length = strcspn(p, " \t,");
+        err = get_line(r, arena_dup(&r->arena, slice_of(p, length)).p, &lines[n]);
+        n += !err;
+        p += length;
+    }
+    if (!err && n == 0)
+        err = err_new(ERR_CONFIG, "%s_sync_fanout names no channel", hub);
+    config_sync_path(r->config, hub, "", &folder);
+    if (!err)
+        err = tailing_add(r->tailing, buf_cstr(&folder), lines, n);
+    buf_free(&folder);
+    return err;
+}
+
+static struct err *add_channel(struct rolling *r, const char *name)
+{
+    struct line *line;
+    const char *list = fanout_of(r, name);
+    return list ? add_hub(r, name, list) : get_line(r, name, &line);
+}
+
+/* ---- setting up and taking down ---- */
+
+static struct err *set_up(struct rolling *r)
+{
+    TRY(acks_new(&r->acks));
+    r->tailing = tailing_new(r->store, r->acks, config_switch(r->config, "sync_paced_handover"));
+    if (r->o->nchannels == 0)
+        TRY(add_channel(r, NULL));
+    for (size_t i = 0; i < r->o->nchannels; i++)
+        TRY(add_channel(r, r->o->channels[i]));
+    r->status = status_server_new(r->line, r->nlines, r->tailing);
+    return NULL;
+}
+
+static struct err *start(struct rolling *r)
+{
+    sigset_t all, before;
+    struct err *err = NULL;
+    sigfillset(&all); /* signals are the main thread's, and RCU's own threads inherit this */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (size_t i = 0; i < r->nlines && !err; i++)
+        err = line_start(r->line[i]);
+    if (!err)
+        err = tailing_start(r->tailing);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
+static void take_down(struct rolling *r)
+{
+    atomic_store(&r->interrupt, 1);
+    status_server_free(r->status);
+    if (r->tailing)
+        tailing_stop(r->tailing);
+    for (size_t i = 0; i < r->nlines; i++)
+        line_end(r->line[i]);
+    for (size_t i = 0; i < r->nlines; i++)
+        line_free(r->line[i]);
+    tailing_free(r->tailing);
+    acks_free(r->acks);
+    free(r->line);
+    arena_free(&r->arena);
+    close(r->ended_fd);
+}
+
+/* ---- running ---- */
+
+static unsigned running(const struct rolling *r)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < r->nlines; i++)
+        n += atomic_load(&r->line[i]->running);
+    return n;
+}
+
+static bool all_quiet(const struct rolling *r)
+{
+    for (size_t i = 0; i < r->nlines; i++)
+        if (!line_is_quiet(r->line[i]))
+            return false;
+    return true;
+}
+
+/* Signals are let in by this wait only, so that none slips in between a look and the wait. */
+static void wait_for_something(struct rolling *r, int ms)
+{
+    struct pollfd f[1 + STATUS_FDS];
+    sigset_t none;
+    struct timespec t = { ms / 1000, (ms % 1000) * 1000000L };
+    sigemptyset(&none);
+    f[0] = (struct pollfd){ .fd = r->ended_fd, .events = POLLIN };
+    size_t n = 1 + status_server_fds(r->status, f + 1);
+    if (ppoll(f, n, &t, &none) <= 0)
+        return;
+    eventfd_t ignored;
+    if (f[0].revents)
+        eventfd_read(r->ended_fd, &ignored);
+    status_server_serve(r->status, f + 1, n - 1);
+}
+
+static void watch(struct rolling *r, enum rolling_end *end)
+{
+    const struct rolling_options *o = r->o;
+    *end = ROLLING_ENDED;
+    while (running(r) > 0) {
+        if (atomic_load(o->stop)) {
+            *end = ROLLING_STOP;
+            return;
+        }
+        if (atomic_exchange(o->hangup, 0)) {
+            *end = ROLLING_AGAIN;
+            return;
+        }
+        if (atomic_exchange(o->tell, 0))
+            status_log(r->line, r->nlines, r->tailing);
+        wait_for_something(r, LOOK_MS);
+    }
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Batches in hand may finish, for a while. */
+static void wind_up(struct rolling *r)
+{
+    int64_t deadline = now_ms() + GRACE_MS;
+    for (size_t i = 0; i < r->nlines; i++)
+        line_end(r->line[i]);
+    while (running(r) > 0 && now_ms() < deadline && !all_quiet(r))
+        wait_for_something(r, 20);
+    atomic_store(&r->interrupt, 1);
+}
+
+struct err *rolling_run(const struct config *config, struct store *store, const struct rolling_options *o,
+                        enum rolling_end *end, int *status)
+{
+    struct rolling r = { .config = config, .store = store, .o = o };
+    sigset_t caught, before;
+    r.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    sigemptyset(&caught);
+    sigaddset(&caught, SIGTERM);
+    sigaddset(&caught, SIGINT);
+    sigaddset(&caught, SIGQUIT);
+    sigaddset(&caught, SIGHUP);
+    sigaddset(&caught, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &caught, &before);
+    queue_thread_begin();
+    struct err *err = set_up(&r);
+    if (!err)
+        err = start(&r);
+    if (!err) {
+        watch(&r, end);
+        wind_up(&r);
+    }
+    *status = 0;
+    for (size_t i = 0; i < r.nlines; i++)
+        if (atomic_load(&r.line[i]->exit_status))
+            *status = 1;
+    take_down(&r);
+    queue_thread_end();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err;
+}

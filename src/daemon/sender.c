@@ -1,0 +1,381 @@
+/*
+ * A sender: the thread of one connection (daemon/line.h). It takes what waits in its shard, runs
+ * it as a batch, and settles every item:
+ *
+ *   confirmed           queue_done: its log segments may go
+ *   locked by another   queue_defer: 1 s, doubling to a minute
+ *   failed              queue_defer: 10 s, doubling to an hour (spec/operation.md B.2)
+ *   not tried           queue_put_back: the session was lost, or the process ends
+ *
+ * An item that waits keeps its record on disk. When a segment has to go although an item still
+ * waits, the record is first written to the channel's own log (spill), so that at any moment
+ * everything unconfirmed is in a file in Cyrus's format.
+ *
+ * A lost session is opened again after 1, 2, 4 ... seconds without progress, a connection that
+ * cannot be made after 15, 30, 60 ... (§4.4, B.1).
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/line.h"
+#include "fansync/log.h"
+#include "fansync/synclog.h"
+
+enum {
+    ITEMS = 512,         /* of a batch */
+    LOOK_MS = 1000,      /* at the shutdown file, at least so often */
+    IDLE_PROBE = 60,     /* seconds without use after which a session is asked whether it lives */
+    LOCKED_MOST = 60,    /* seconds */
+    FAILED_FIRST = 10,
+    FAILED_MOST = 3600,
+};
+
+#define SECOND ((int64_t)1000 * 1000 * 1000)
+
+/* What only the thread itself sees. */
+struct work_place {
+    struct sender *s;
+    struct line *line;
+    struct engine *engine;
+    struct batch *batch;
+    struct queue_item *items[ITEMS];
+    struct batch_entry entries[ITEMS];
+    int64_t next_batch;    /* not before */
+    int64_t session_began;
+    int64_t last_used;
+    int64_t connect_wait;  /* seconds, of the last failure to connect; 0: none */
+    int64_t lost_wait;     /* likewise of a session lost without progress */
+    bool sent_once;        /* a connection has been made in this process */
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
+}
+
+static bool is_closing(const struct work_place *p)
+{
+    return atomic_load(&p->line->closing) || *p->line->channel.o.connect.stop;
+}
+
+/* ---- status ---- */
+
+static void set_state(struct work_place *p, enum sender_state state)
+{
+    struct sender *s = p->s;
+    pthread_mutex_lock(&s->guard);
+    s->status.state = state;
+    if (state == SENDER_CONNECTING || state == SENDER_WAITING || state == SENDER_ENDED)
+        s->status.connected_since = 0;
+    else if (!s->status.connected_since)
+        s->status.connected_since = time(NULL);
+    if (p->engine)
+        s->status.counters = engine_counters(p->engine);
+    pthread_mutex_unlock(&s->guard);
+}
+
+static void set_error(struct work_place *p, const char *text)
+{
+    struct sender *s = p->s;
+    pthread_mutex_lock(&s->guard);
+    snprintf(s->status.error, sizeof s->status.error, "%s", text);
+    pthread_mutex_unlock(&s->guard);
+}
+
+/* ---- waiting ---- */
+
+static void clear_eventfd(int fd)
+{
+    eventfd_t ignored;
+    eventfd_read(fd, &ignored);
+}
+
+/* Until a wake-up or until then (monotonic); fd: what else ends the wait, or -1. */
+static void wait_until(struct work_place *p, int64_t until, int fd)
+{
+    struct pollfd f[2] = { { .fd = p->s->wake_fd, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+    int64_t left = (until - now_ns() + 999999) / 1000000;
+    if (left <= 0)
+        return;
+    if (poll(f, 2, left > LOOK_MS ? LOOK_MS : (int)left) > 0 && f[0].revents)
+        clear_eventfd(p->s->wake_fd);
+}
+
+/* ---- spilling ---- */
+
+struct spill {
+    struct buf lines;
+    size_t n;
+};
+
+static void take_line(void *ctx, const struct action *a)
+{
+    struct spill *s = ctx;
+    s->n += synclog_format(&s->lines, a);
+}
+
+/* Puts the waiting actions of the slots into the channel's own log and lets go of the slots. */
+static void spill_if_wanted(struct work_place *p)
+{
+    uint32_t slots = atomic_exchange(&p->s->want_spill, 0);
+    struct spill s = { BUF_INIT, 0 };
+    struct queue *q = p->line->queue;
+    if (!slots)
+        return;
+    struct queue_waiting *w = queue_waiting(q, p->s->shard, slots, take_line, &s);
+    struct err *err = s.n ? synclog_append(p->line->channel.log, buf_slice(&s.lines)) : NULL;
+    if (err)
+        log_msg(LOG_ERR, "IOERROR: %s", err->msg);
+    queue_waiting_end(q, w, !err);
+    if (!err && s.n) {
+        log_msg(LOG_INFO, "%zu waiting records kept in %s", s.n, p->line->channel.log);
+        pthread_mutex_lock(&p->s->guard);
+        p->s->status.spilled += s.n;
+        pthread_mutex_unlock(&p->s->guard);
+    }
+    err_free(err);
+    buf_free(&s.lines);
+}
+
+/* A wait during which everything but sending goes on. */
+static void pause_for(struct work_place *p, int64_t seconds)
+{
+    int64_t until = now_ns() + seconds * SECOND;
+    set_state(p, SENDER_WAITING);
+    while (!is_closing(p) && now_ns() < until) {
+        wait_until(p, until, -1);
+        spill_if_wanted(p);
+    }
+}
+
+/* ---- connecting ---- */
+
+/* The engine's connect function: one attempt. */
+static struct err *connect_once(void *ctx, struct session **out)
+{
+    struct work_place *p = ctx;
+    if (p->line->channel.o.connect.once && p->sent_once)
+        return err_new(ERR_CONNECT, "the session was lost"); /* -o: not a second time */
+    struct err *err = session_open(&p->line->channel.replica.session, out);
+    if (!err) {
+        p->sent_once = true;
+        p->session_began = p->last_used = now_ns();
+    }
+    return err;
+}
+
+static void end_line(struct work_place *p, int status)
+{
+    int expected = 0;
+    atomic_compare_exchange_strong(&p->line->exit_status, &expected, status);
+    line_end(p->line);
+}
+
+static void cannot_connect(struct work_place *p, const struct err *err)
+{
+    const struct connector *c = &p->line->channel.replica;
+    const char *server = c->session.server;
+    set_error(p, err->msg);
+    if (err->kind == ERR_INTERRUPTED)
+        return;
+    if (connect_is_final(c, err)) {
+        end_line(p, 1);
+        return;
+    }
+    p->connect_wait = connect_next_wait(p->connect_wait, c->maxwait);
+    fprintf(stderr, "Can not connect to server '%s', retrying in %lld seconds\n", server, (long long)p->connect_wait);
+    pause_for(p, p->connect_wait);
+}
+
+static bool be_connected(struct work_place *p)
+{
+    if (engine_connected(p->engine)) {
+        if (now_ns() - p->last_used < IDLE_PROBE * SECOND)
+            return true;
+        p->last_used = now_ns();
+        if (engine_probe(p->engine))
+            return true;
+    }
+    set_state(p, SENDER_CONNECTING);
+    struct err *err = engine_connect(p->engine);
+    if (err) {
+        cannot_connect(p, err);
+        err_free(err);
+        return false;
+    }
+    p->connect_wait = 0;
+    set_error(p, "");
+    pthread_mutex_lock(&p->s->guard);
+    p->s->status.reconnects++;
+    pthread_mutex_unlock(&p->s->guard);
+    return true;
+}
+
+/* After a batch: what does it mean that the session is gone? */
+static void look_at_session(struct work_place *p, bool progress)
+{
+    const struct connector *c = &p->line->channel.replica;
+    if (progress)
+        p->lost_wait = 0;
+    if (engine_connected(p->engine) || is_closing(p))
+        return;
+    if (c->once) { /* B.1: a replica that said BYE is no error */
+        end_line(p, engine_lost_by(p->engine) == ERR_BYE ? 0 : 1);
+        return;
+    }
+    if (progress)
+        return;
+    p->lost_wait = p->lost_wait ? p->lost_wait * 2 : 1;
+    if (c->maxwait > 0 && p->lost_wait > c->maxwait)
+        p->lost_wait = c->maxwait;
+    pause_for(p, p->lost_wait);
+}
+
+/* ---- a batch ---- */
+
+static int64_t back_off(const struct queue_item *item, int64_t first, int64_t most)
+{
+    int64_t wait = first;
+    for (unsigned i = 0; i < item->attempts && wait < most; i++)
+        wait *= 2;
+    return (wait > most ? most : wait) * SECOND;
+}
+
+static void say_deferred(const struct action *a)
+{
+    struct buf b = BUF_INIT;
+    if (synclog_format(&b, a))
+        log_msg(LOG_INFO, "  Deferred: " SLICE_FMT, (int)buf_len(&b) - 1, buf_ptr(&b));
+    buf_free(&b);
+}
+
+static void settle(struct work_place *p, size_t i, struct sender_status *sum)
+{
+    struct queue *q = p->line->queue;
+    struct queue_item *item = p->items[i];
+    const struct batch_entry *e = &p->entries[i];
+    switch (e->result) {
+    case BATCH_DONE:
+        sum->done++;
+        queue_done(q, item);
+        break;
+    case BATCH_LOCKED:
+        sum->locked++;
+        say_deferred(&e->action);
+        queue_defer(q, item, now_ns() + back_off(item, 1, LOCKED_MOST));
+        break;
+    case BATCH_FAILED:
+        sum->failed++;
+        set_error(p, e->why);
+        queue_defer(q, item, now_ns() + back_off(item, FAILED_FIRST, FAILED_MOST));
+        break;
+    case BATCH_PENDING:
+        queue_put_back(q, item);
+        break;
+    }
+}
+
+static void run_batch(struct work_place *p, size_t n)
+{
+    struct sender_status sum = { 0 };
+    set_state(p, SENDER_SENDING);
+    for (size_t i = 0; i < n; i++)
+        p->entries[i] = (struct batch_entry){ .action = p->items[i]->action, .retry = p->items[i]->attempts > 0 };
+    struct err *err = batch_run(p->batch, p->entries, n);
+    for (size_t i = 0; i < n; i++)
+        settle(p, i, &sum);
+    p->last_used = now_ns();
+    pthread_mutex_lock(&p->s->guard);
+    p->s->status.batches++;
+    p->s->status.done += sum.done;
+    p->s->status.failed += sum.failed;
+    p->s->status.locked += sum.locked;
+    pthread_mutex_unlock(&p->s->guard);
+    set_state(p, SENDER_IDLE);
+    if (err && err->kind != ERR_INTERRUPTED)
+        set_error(p, err->msg);
+    err_free(err);
+    look_at_session(p, sum.done > 0);
+}
+
+/* ---- the loop ---- */
+
+/* Looked at before anything is sent; the file goes, the log stays (§4.1). */
+static bool is_told_to_end(struct work_place *p)
+{
+    const char *file = p->line->o.shutdown_file;
+    if (!file || access(file, F_OK) < 0)
+        return false;
+    if (unlink(file) < 0 && errno != ENOENT)
+        log_msg(LOG_ERR, "IOERROR: unlink failed: filename=<%s> syserror=<%s>", file, strerror(errno));
+    line_end(p->line);
+    return true;
+}
+
+static bool session_is_over(struct work_place *p)
+{
+    int64_t limit = p->line->o.session_limit;
+    if (limit <= 0 || now_ns() - p->session_began <= limit * SECOND)
+        return false;
+    struct err *err = engine_disconnect(p->engine);
+    if (err)
+        log_msg(LOG_ERR, "sync_client RESTART failed: %s", err->msg);
+    else
+        log_msg(LOG_INFO, "sync_client RESTART succeeded");
+    err_free(err);
+    return true;
+}
+
+static void rest(struct work_place *p)
+{
+    int64_t due = queue_next_due(p->line->queue, p->s->shard);
+    int64_t until = now_ns() + LOOK_MS * (SECOND / 1000);
+    wait_until(p, due >= 0 && due < until ? due : until, queue_fd(p->line->queue, p->s->shard));
+    queue_clear(p->line->queue, p->s->shard);
+}
+
+static void step(struct work_place *p)
+{
+    spill_if_wanted(p);
+    if (!be_connected(p) || is_told_to_end(p) || session_is_over(p))
+        return;
+    if (now_ns() < p->next_batch) {
+        set_state(p, SENDER_IDLE);
+        wait_until(p, p->next_batch, -1);
+        return;
+    }
+    int64_t began = now_ns();
+    size_t n = queue_drain(p->line->queue, p->s->shard, began, p->items, ITEMS);
+    if (n > 0) {
+        p->next_batch = began + p->line->o.delay_ns;
+        run_batch(p, n);
+        return;
+    }
+    set_state(p, SENDER_IDLE);
+    rest(p);
+}
+
+void *sender_main(void *sender)
+{
+    struct sender *s = sender;
+    struct work_place p = { .s = s, .line = s->line };
+    queue_thread_begin();
+    p.engine = channel_engine(&s->line->channel, connect_once, &p);
+    p.batch = batch_new(p.engine, s->line->channel.store);
+    while (!is_closing(&p))
+        step(&p);
+    set_state(&p, SENDER_ENDED);
+    batch_free(p.batch);
+    engine_free(p.engine);
+    queue_thread_end();
+    atomic_fetch_sub(&s->line->running, 1);
+    eventfd_write(s->line->o.ended_fd, 1);
+    return NULL;
+}

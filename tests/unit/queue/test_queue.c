@@ -1,0 +1,628 @@
+/* The rules of the queue, one a test; single-threaded, so that each interleaving is exact. */
+#include "../test.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fansync/queue.h"
+#include "queue/heap.h"
+
+#define NOW 1000
+
+/* A queue with one log segment open. */
+struct fixture {
+    struct acks *acks;
+    struct queue *q;
+    unsigned slot;
+};
+
+static struct fixture fresh(unsigned shards, uint32_t collapse_above)
+{
+    struct fixture f = { NULL, NULL, 0 };
+    assert_ok(acks_new(&f.acks));
+    f.slot = (unsigned)acks_open(f.acks);
+    struct queue_options o = { shards, collapse_above, f.acks, 64 };
+    assert_ok(queue_new(&f.q, &o));
+    return f;
+}
+
+static void finish(struct fixture *f)
+{
+    queue_free(f->q);
+    acks_free(f->acks);
+}
+
+static enum queue_push_result push_slots(struct fixture *f, enum action_kind kind, const char *a, const char *owner,
+                                         uint32_t slots, int64_t now)
+{
+    struct action action = { kind, slice_str(a), slice_str("") };
+    return queue_push(f->q, &action, slice_str(owner), slots, now);
+}
+
+static enum queue_push_result push(struct fixture *f, enum action_kind kind, const char *a, const char *owner)
+{
+    return push_slots(f, kind, a, owner, 1u << f->slot, NOW);
+}
+
+static struct queue_item *drain_one(struct fixture *f, int64_t now)
+{
+    struct queue_item *item = NULL;
+    return queue_drain(f->q, 0, now, &item, 1) ? item : NULL;
+}
+
+/* Drains the next one, which must be a. */
+static struct queue_item *expect(struct fixture *f, const char *a)
+{
+    struct queue_item *item = drain_one(f, NOW);
+    if (!item)
+        fail_msg("nothing is queued, want \"%s\"", a);
+    assert_slice(item->action.a, a);
+    return item;
+}
+
+static void expect_nothing(struct fixture *f)
+{
+    struct queue_item *item = drain_one(f, NOW);
+    if (item)
+        fail_msg("got \"" SLICE_FMT "\", want nothing", SLICE_ARG(item->action.a));
+}
+
+#define unsettled(f) acks_unsettled((f)->acks, (f)->slot)
+
+static void a_pushed_action_is_drained_once_with_all_that_it_says(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    char name[] = "user.fred", uniqueid[] = "u-1", owner[] = "fred";
+    struct action a = { ACTION_SEEN, slice_str(name), slice_str(uniqueid) };
+    assert_int_equal(queue_push(f.q, &a, slice_str(owner), 1u << f.slot, 42), QUEUE_NEW);
+    memset(name, 'x', sizeof name); /* strings were copied */
+    memset(uniqueid, 'x', sizeof uniqueid);
+    memset(owner, 'x', sizeof owner);
+    struct queue_item *item = expect(&f, "user.fred");
+    assert_int_equal(item->action.kind, ACTION_SEEN);
+    assert_slice(item->action.b, "u-1");
+    assert_slice(item->owner, "fred");
+    assert_int_equal(item->first_ns, 42);
+    assert_int_equal(item->attempts, 0);
+    assert_null(item->user);
+    expect_nothing(&f);
+    assert_int_equal(unsettled(&f), 1);
+    queue_done(f.q, item);
+    assert_int_equal(unsettled(&f), 0);
+    expect_nothing(&f);
+    finish(&f);
+}
+
+static void an_equal_action_is_merged_and_holds_each_segment_once(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    unsigned other = (unsigned)acks_open(f.acks);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "user.a", "a"), QUEUE_NEW);
+    assert_int_equal(push_slots(&f, ACTION_MAILBOX, "user.a", "a", 1u << f.slot | 1u << other, NOW + 5), QUEUE_MERGED);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "user.a", "a"), QUEUE_MERGED);
+    assert_int_equal(unsettled(&f), 1);
+    assert_int_equal(acks_unsettled(f.acks, other), 1);
+    struct queue_item *item = expect(&f, "user.a");
+    assert_int_equal(item->first_ns, NOW);
+    expect_nothing(&f);
+    queue_done(f.q, item);
+    assert_int_equal(unsettled(&f), 0);
+    assert_int_equal(acks_unsettled(f.acks, other), 0);
+    finish(&f);
+}
+
+static void actions_that_differ_in_kind_or_any_name_are_not_merged(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    assert_int_equal(push(&f, ACTION_UNMAILBOX, "ab", ""), QUEUE_NEW);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "ab", ""), QUEUE_NEW);
+    struct action split = { ACTION_MAILBOX, slice_str("a"), slice_str("b") };
+    assert_int_equal(queue_push(f.q, &split, slice_str(""), 0, NOW), QUEUE_NEW);
+    struct action nul = { ACTION_MAILBOX, slice_of("ab\0", 3), slice_str("") };
+    assert_int_equal(queue_push(f.q, &nul, slice_str(""), 0, NOW), QUEUE_NEW);
+    assert_int_equal(queue_counters(f.q).queued, 4);
+    finish(&f);
+}
+
+static void a_push_while_it_is_sent_makes_it_queued_again_when_done(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    push(&f, ACTION_MAILBOX, "m", "u");
+    struct queue_item *item = expect(&f, "m");
+    assert_int_equal(push_slots(&f, ACTION_MAILBOX, "m", "u", 1u << f.slot, NOW + 7), QUEUE_MERGED);
+    assert_int_equal(push_slots(&f, ACTION_MAILBOX, "m", "u", 1u << f.slot, NOW + 9), QUEUE_MERGED);
+    assert_int_equal(unsettled(&f), 2); /* the sender's and the mark's */
+    expect_nothing(&f);
+    item->user = &f;
+    queue_done(f.q, item);
+    assert_int_equal(unsettled(&f), 1);
+    item = expect(&f, "m");
+    assert_int_equal(item->first_ns, NOW + 7);
+    assert_ptr_equal(item->user, &f);
+    queue_done(f.q, item);
+    assert_int_equal(unsettled(&f), 0);
+    expect_nothing(&f);
+    finish(&f);
+}
+
+static void a_push_after_done_is_a_new_action(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(push(&f, ACTION_MAILBOX, "m", "u"), QUEUE_NEW);
+        queue_done(f.q, expect(&f, "m"));
+    }
+    assert_int_equal(unsettled(&f), 0);
+    finish(&f);
+}
+
+static void items_come_in_the_order_of_their_oldest_record(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    push(&f, ACTION_MAILBOX, "1", "u");
+    push(&f, ACTION_RENAME, "2", "u");
+    push(&f, ACTION_MAILBOX, "3", "u");
+    struct queue_item *one = expect(&f, "1"), *two = expect(&f, "2");
+    push(&f, ACTION_MAILBOX, "1", "u"); /* one's place is now after 3 and before 4 */
+    push(&f, ACTION_MAILBOX, "4", "u");
+    queue_done(f.q, one);
+    queue_put_back(f.q, two);
+    expect(&f, "2");
+    expect(&f, "3");
+    expect(&f, "1");
+    expect(&f, "4");
+    expect_nothing(&f);
+    finish(&f);
+}
+
+static void what_is_put_back_in_any_order_comes_out_in_its_old_order(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    struct queue_item *items[100], *again[100];
+    char name[16];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        push(&f, ACTION_MAILBOX, name, "u");
+    }
+    assert_int_equal(queue_drain(f.q, 0, NOW, items, 100), 100);
+    for (unsigned i = 0; i < 100; i++)
+        queue_put_back(f.q, items[i * 37 % 100]);
+    assert_int_equal(queue_drain(f.q, 0, NOW, again, 100), 100);
+    assert_memory_equal(items, again, sizeof items);
+    finish(&f);
+}
+
+static void a_put_back_keeps_segments_age_and_attempts_and_takes_the_dirty_mark_in(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    unsigned other = (unsigned)acks_open(f.acks);
+    push(&f, ACTION_MAILBOX, "m", "u");
+    struct queue_item *item = expect(&f, "m");
+    push_slots(&f, ACTION_MAILBOX, "m", "u", 1u << f.slot | 1u << other, NOW + 7);
+    queue_put_back(f.q, item);
+    assert_int_equal(unsettled(&f), 1);
+    assert_int_equal(acks_unsettled(f.acks, other), 1);
+    assert_ptr_equal(expect(&f, "m"), item);
+    assert_int_equal(item->first_ns, NOW);
+    assert_int_equal(item->attempts, 0);
+    queue_done(f.q, item); /* no longer dirty */
+    expect_nothing(&f);
+    assert_int_equal(unsettled(&f), 0);
+    assert_int_equal(acks_unsettled(f.acks, other), 0);
+    finish(&f);
+}
+
+static void a_deferred_item_comes_when_it_is_due_and_not_earlier_whatever_is_pushed(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    push(&f, ACTION_MAILBOX, "m", "u");
+    struct queue_item *item = expect(&f, "m");
+    assert_int_equal(queue_next_due(f.q, 0), -1);
+    queue_defer(f.q, item, NOW + 100);
+    assert_int_equal(queue_next_due(f.q, 0), NOW + 100);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "m", "u"), QUEUE_MERGED);
+    assert_int_equal(queue_next_due(f.q, 0), NOW + 100);
+    assert_null(drain_one(&f, NOW + 99));
+    assert_int_equal(unsettled(&f), 1);
+    assert_ptr_equal(drain_one(&f, NOW + 100), item);
+    assert_int_equal(queue_next_due(f.q, 0), -1);
+    assert_int_equal(item->attempts, 1);
+    assert_int_equal(item->first_ns, NOW);
+    queue_defer(f.q, item, NOW + 200);
+    assert_ptr_equal(drain_one(&f, NOW + 200), item);
+    assert_int_equal(item->attempts, 2);
+    queue_done(f.q, item);
+    assert_int_equal(unsettled(&f), 0);
+    finish(&f);
+}
+
+static void a_dirty_item_that_is_deferred_waits_with_all_its_segments(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    unsigned other = (unsigned)acks_open(f.acks);
+    push(&f, ACTION_MAILBOX, "m", "u");
+    struct queue_item *item = expect(&f, "m");
+    push_slots(&f, ACTION_MAILBOX, "m", "u", 1u << f.slot | 1u << other, NOW);
+    queue_defer(f.q, item, NOW + 1);
+    expect_nothing(&f);
+    assert_int_equal(unsettled(&f), 1);
+    assert_int_equal(acks_unsettled(f.acks, other), 1);
+    queue_done(f.q, drain_one(&f, NOW + 1));
+    assert_int_equal(unsettled(&f), 0);
+    assert_int_equal(acks_unsettled(f.acks, other), 0);
+    assert_int_equal(queue_counters(f.q).queued, 0);
+    finish(&f);
+}
+
+static void attempts_begin_anew_after_a_confirmation(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    push(&f, ACTION_MAILBOX, "m", "u");
+    queue_defer(f.q, expect(&f, "m"), NOW);
+    struct queue_item *item = expect(&f, "m");
+    push(&f, ACTION_MAILBOX, "m", "u");
+    queue_done(f.q, item);
+    assert_int_equal(expect(&f, "m")->attempts, 0);
+    finish(&f);
+}
+
+static void deferred_items_come_by_time_and_leave_half_of_a_batch_to_the_others(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    struct queue_item *items[8];
+    const char *names[] = { "1", "2", "3", "4" };
+    for (int i = 0; i < 4; i++)
+        push(&f, ACTION_MAILBOX, names[i], "u");
+    assert_int_equal(queue_drain(f.q, 0, NOW, items, 8), 4);
+    for (int i = 0; i < 4; i++)
+        queue_defer(f.q, items[i], NOW + 10 - i);
+    push(&f, ACTION_MAILBOX, "new 1", "u");
+    push(&f, ACTION_MAILBOX, "new 2", "u");
+    assert_int_equal(queue_drain(f.q, 0, NOW + 50, items, 4), 4);
+    assert_slice(items[0]->action.a, "4");
+    assert_slice(items[1]->action.a, "3");
+    assert_slice(items[2]->action.a, "new 1");
+    assert_slice(items[3]->action.a, "new 2");
+    assert_int_equal(queue_drain(f.q, 0, NOW + 50, items, 8), 2); /* and all of it when nobody waits */
+    assert_slice(items[0]->action.a, "2");
+    finish(&f);
+}
+
+static void a_queued_user_covers_the_objects_of_its_owner_and_of_nobody_else(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    unsigned other = (unsigned)acks_open(f.acks);
+    push_slots(&f, ACTION_USER, "fred", "fred", 0, NOW);
+    const enum action_kind covered[] = { ACTION_MAILBOX, ACTION_META,       ACTION_SEEN,
+                                         ACTION_SUB,     ACTION_ANNOTATION, ACTION_QUOTA };
+    for (size_t i = 0; i < sizeof covered / sizeof *covered; i++)
+        assert_int_equal(push_slots(&f, covered[i], "x", "fred", 1u << other, NOW), QUEUE_COVERED);
+    assert_int_equal(acks_unsettled(f.acks, other), 1);
+    const enum action_kind kept[] = { ACTION_RENAME, ACTION_UNMAILBOX, ACTION_UNUSER };
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        assert_int_equal(push(&f, kept[i], "x", "fred"), QUEUE_NEW);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "x", "jane"), QUEUE_NEW);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "y", ""), QUEUE_NEW);
+    assert_int_equal(queue_counters(f.q).queued, 6);
+    assert_int_equal(queue_counters(f.q).covered, 6);
+    queue_done(f.q, expect(&f, "fred"));
+    assert_int_equal(acks_unsettled(f.acks, other), 0);
+    finish(&f);
+}
+
+static void a_user_that_is_being_sent_or_deferred_covers_nothing(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    push(&f, ACTION_USER, "fred", "fred");
+    struct queue_item *user = expect(&f, "fred");
+    assert_int_equal(push(&f, ACTION_MAILBOX, "m1", "fred"), QUEUE_NEW);
+    queue_defer(f.q, user, NOW + 100);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "m2", "fred"), QUEUE_NEW);
+    assert_ptr_equal(drain_one(&f, NOW + 100), user);
+    queue_put_back(f.q, user); /* queued again, so it covers again; what is queued stays */
+    assert_int_equal(push(&f, ACTION_MAILBOX, "m3", "fred"), QUEUE_COVERED);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "m1", "fred"), QUEUE_MERGED);
+    finish(&f);
+}
+
+static void too_many_objects_of_an_owner_become_one_user_action(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 3);
+    char name[32];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        assert_int_equal(push(&f, ACTION_MAILBOX, name, "fred"), i < 3 ? QUEUE_NEW : QUEUE_COVERED);
+    }
+    for (int i = 0; i < 100; i++) { /* shared mailboxes have no user to collapse to */
+        snprintf(name, sizeof name, "shared%d", i);
+        assert_int_equal(push(&f, ACTION_MAILBOX, name, ""), QUEUE_NEW);
+    }
+    assert_int_equal(push(&f, ACTION_RENAME, "r", "fred"), QUEUE_NEW);
+    assert_int_equal(push(&f, ACTION_UNMAILBOX, "n", "fred"), QUEUE_NEW);
+    assert_int_equal(queue_counters(f.q).queued, 3 + 1 + 100 + 2);
+    for (int i = 0; i < 3; i++)
+        drain_one(&f, NOW);
+    struct queue_item *user = expect(&f, "fred");
+    assert_int_equal(user->action.kind, ACTION_USER);
+    assert_slice(user->owner, "fred");
+    finish(&f);
+}
+
+static void a_collapse_into_a_user_that_is_sent_or_deferred_marks_that_one(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 1);
+    push(&f, ACTION_USER, "fred", "fred");
+    struct queue_item *user = expect(&f, "fred");
+    push(&f, ACTION_MAILBOX, "m1", "fred");
+    assert_int_equal(push(&f, ACTION_MAILBOX, "m2", "fred"), QUEUE_COVERED);
+    queue_done(f.q, user); /* dirty: again */
+    expect(&f, "m1");
+    assert_ptr_equal(expect(&f, "fred"), user);
+    queue_defer(f.q, user, NOW + 100);
+    assert_int_equal(push(&f, ACTION_MAILBOX, "m2", "fred"), QUEUE_COVERED);
+    expect_nothing(&f);
+    queue_done(f.q, drain_one(&f, NOW + 100));
+    assert_int_equal(queue_counters(f.q).deferred, 0);
+    finish(&f);
+}
+
+static void an_owner_may_queue_again_when_its_actions_are_done(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 2);
+    for (int round = 0; round < 3; round++) { /* its record dies and comes back */
+        assert_int_equal(push(&f, ACTION_MAILBOX, "m1", "fred"), QUEUE_NEW);
+        assert_int_equal(push(&f, ACTION_MAILBOX, "m2", "fred"), QUEUE_NEW);
+        assert_int_equal(push(&f, ACTION_MAILBOX, "m3", "fred"), QUEUE_COVERED);
+        queue_done(f.q, expect(&f, "m1"));
+        queue_done(f.q, expect(&f, "m2"));
+        queue_done(f.q, expect(&f, "fred"));
+    }
+    assert_int_equal(unsettled(&f), 0);
+    finish(&f);
+}
+
+static void all_actions_of_an_owner_are_in_one_shard_and_owners_are_spread(void **state)
+{
+    (void)state;
+    enum { SHARDS = 4, OWNERS = 200 };
+    struct fixture f = fresh(SHARDS, 0);
+    char owner[16], name[32];
+    for (int i = 0; i < OWNERS * 3; i++) {
+        snprintf(owner, sizeof owner, "u%d", i % OWNERS);
+        snprintf(name, sizeof name, "m%d", i);
+        push(&f, ACTION_MAILBOX, name, owner);
+    }
+    int of[OWNERS] = { 0 };
+    for (unsigned s = 0; s < SHARDS; s++) {
+        struct queue_item *items[OWNERS * 3];
+        size_t n = queue_drain(f.q, s, NOW, items, OWNERS * 3);
+        assert_in_range(n, 60, 300);
+        for (size_t i = 0; i < n; i++)
+            of[atoi(items[i]->owner.p + 1)] += 100 + (int)s;
+    }
+    for (int i = 0; i < OWNERS; i++)
+        assert_int_equal(of[i] / 3 * 3, of[i]);
+    finish(&f);
+}
+
+static bool readable(struct fixture *f)
+{
+    struct pollfd p = { queue_fd(f->q, 0), POLLIN, 0 };
+    return poll(&p, 1, 0) == 1;
+}
+
+static void a_sender_is_signalled_once_until_it_clears(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    uint64_t n;
+    assert_false(readable(&f));
+    push(&f, ACTION_MAILBOX, "1", "u");
+    push(&f, ACTION_MAILBOX, "2", "u");
+    assert_true(readable(&f));
+    assert_int_equal(read(queue_fd(f.q, 0), &n, sizeof n), sizeof n);
+    assert_int_equal(n, 1); /* one write for two pushes */
+    queue_clear(f.q, 0);
+    assert_false(readable(&f));
+    push(&f, ACTION_MAILBOX, "1", "u"); /* merged: nothing new to wake for */
+    assert_false(readable(&f));
+    push(&f, ACTION_MAILBOX, "3", "u");
+    assert_true(readable(&f));
+    queue_clear(f.q, 0);
+    queue_clear(f.q, 0); /* does not wait */
+    finish(&f);
+}
+
+static void what_is_left_when_the_queue_is_freed_keeps_its_segments(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    push(&f, ACTION_MAILBOX, "sending", "u");
+    push(&f, ACTION_MAILBOX, "deferred", "u");
+    push(&f, ACTION_MAILBOX, "put back", "u");
+    push(&f, ACTION_MAILBOX, "queued", "u");
+    expect(&f, "sending");
+    queue_defer(f.q, expect(&f, "deferred"), NOW + 5);
+    queue_put_back(f.q, expect(&f, "put back"));
+    queue_free(f.q);
+    assert_int_equal(unsettled(&f), 4);
+    acks_free(f.acks);
+}
+
+static void queues_hold_a_segment_independently(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    struct queue *west;
+    struct queue_options o = { 1, 0, f.acks, 64 };
+    assert_ok(queue_new(&west, &o));
+    struct action a = { ACTION_MAILBOX, slice_str("m"), slice_str("") };
+    push(&f, ACTION_MAILBOX, "m", "u");
+    queue_push(west, &a, slice_str("u"), 1u << f.slot, NOW);
+    assert_int_equal(unsettled(&f), 2);
+    queue_done(f.q, expect(&f, "m"));
+    acks_seal(f.acks, f.slot);
+    assert_false(acks_settled(f.acks, f.slot));
+    struct queue_item *item;
+    assert_int_equal(queue_drain(west, 0, NOW, &item, 1), 1);
+    queue_done(west, item);
+    assert_true(acks_settled(f.acks, f.slot));
+    queue_free(west);
+    finish(&f);
+}
+
+struct seen {
+    unsigned states[4];
+    int64_t oldest;
+};
+
+static void see(void *ctx, const struct queue_view *v)
+{
+    struct seen *s = ctx;
+    s->states[v->state]++;
+    assert_slice(v->owner, "u");
+    assert_slice(slice_of(v->action.a.p, 1), "m");
+    if (v->state == QUEUE_DEFERRED)
+        assert_int_equal(v->attempts, 1);
+    assert_non_null(queue_state_name(v->state));
+}
+
+static void status_shows_every_action_in_its_state_and_the_oldest(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    assert_int_equal(queue_oldest_ns(f.q), -1);
+    const char *names[] = { "m0", "m1", "m2", "m3", "m4", "m5" };
+    for (int i = 0; i < 6; i++)
+        push_slots(&f, ACTION_MAILBOX, names[i], "u", 0, 50 + i);
+    queue_done(f.q, expect(&f, "m0"));
+    expect(&f, "m1");
+    expect(&f, "m2");
+    push(&f, ACTION_MAILBOX, "m2", "u");
+    queue_defer(f.q, expect(&f, "m3"), NOW + 1);
+    struct seen s = { { 0 }, 0 };
+    queue_each(f.q, see, &s);
+    assert_int_equal(s.states[QUEUE_QUEUED], 2);
+    assert_int_equal(s.states[QUEUE_SENDING], 1);
+    assert_int_equal(s.states[QUEUE_SENDING_DIRTY], 1);
+    assert_int_equal(s.states[QUEUE_DEFERRED], 1);
+    assert_int_equal(queue_oldest_ns(f.q), 51);
+    finish(&f);
+}
+
+static void counters_add_up(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    push(&f, ACTION_USER, "u", "u");
+    push(&f, ACTION_MAILBOX, "covered", "u");
+    push(&f, ACTION_RENAME, "1", "u");
+    push(&f, ACTION_RENAME, "1", "u");
+    push(&f, ACTION_RENAME, "2", "u");
+    push(&f, ACTION_RENAME, "3", "u");
+    queue_done(f.q, expect(&f, "u"));
+    queue_put_back(f.q, expect(&f, "1"));
+    struct queue_item *one = expect(&f, "1");
+    push(&f, ACTION_RENAME, "1", "u");
+    queue_done(f.q, one);
+    queue_defer(f.q, expect(&f, "2"), NOW + 1);
+    expect(&f, "3");
+    struct queue_counters c = queue_counters(f.q);
+    assert_int_equal(c.pushed, 7);
+    assert_int_equal(c.merged, 2);
+    assert_int_equal(c.covered, 1);
+    assert_int_equal(c.drained, 5);
+    assert_int_equal(c.confirmed, 2);
+    assert_int_equal(c.requeued, 1);
+    assert_int_equal(c.put_back, 1);
+    assert_int_equal(c.deferrals, 1);
+    assert_int_equal(c.queued, 1);
+    assert_int_equal(c.sending, 1);
+    assert_int_equal(c.deferred, 1);
+    finish(&f);
+}
+
+static void a_heap_gives_the_smallest_key_and_among_equals_the_smallest_seq(void **state)
+{
+    (void)state;
+    struct heap h = { NULL, 0, 0 };
+    unsigned x = 12345;
+    assert_null(heap_pop(&h));
+    for (uint64_t i = 0; i < 2000; i++) {
+        x = x * 1103515245u + 12345u;
+        heap_push(&h, (struct heap_entry){ (int64_t)(x >> 16) % 50, i * 7919 % 2000, NULL });
+    }
+    struct heap_entry last = { -1, 0, NULL };
+    for (int i = 0; i < 2000; i++) {
+        struct heap_entry e = *heap_first(&h);
+        assert_true(e.key > last.key || (e.key == last.key && e.seq > last.seq));
+        last = e;
+        heap_pop(&h);
+    }
+    assert_null(heap_first(&h));
+    heap_free(&h);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    queue_thread_begin();
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    queue_thread_end();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pushed_action_is_drained_once_with_all_that_it_says),
+        cmocka_unit_test(an_equal_action_is_merged_and_holds_each_segment_once),
+        cmocka_unit_test(actions_that_differ_in_kind_or_any_name_are_not_merged),
+        cmocka_unit_test(a_push_while_it_is_sent_makes_it_queued_again_when_done),
+        cmocka_unit_test(a_push_after_done_is_a_new_action),
+        cmocka_unit_test(items_come_in_the_order_of_their_oldest_record),
+        cmocka_unit_test(what_is_put_back_in_any_order_comes_out_in_its_old_order),
+        cmocka_unit_test(a_put_back_keeps_segments_age_and_attempts_and_takes_the_dirty_mark_in),
+        cmocka_unit_test(a_deferred_item_comes_when_it_is_due_and_not_earlier_whatever_is_pushed),
+        cmocka_unit_test(a_dirty_item_that_is_deferred_waits_with_all_its_segments),
+        cmocka_unit_test(attempts_begin_anew_after_a_confirmation),
+        cmocka_unit_test(deferred_items_come_by_time_and_leave_half_of_a_batch_to_the_others),
+        cmocka_unit_test(a_queued_user_covers_the_objects_of_its_owner_and_of_nobody_else),
+        cmocka_unit_test(a_user_that_is_being_sent_or_deferred_covers_nothing),
+        cmocka_unit_test(too_many_objects_of_an_owner_become_one_user_action),
+        cmocka_unit_test(a_collapse_into_a_user_that_is_sent_or_deferred_marks_that_one),
+        cmocka_unit_test(an_owner_may_queue_again_when_its_actions_are_done),
+        cmocka_unit_test(all_actions_of_an_owner_are_in_one_shard_and_owners_are_spread),
+        cmocka_unit_test(a_sender_is_signalled_once_until_it_clears),
+        cmocka_unit_test(what_is_left_when_the_queue_is_freed_keeps_its_segments),
+        cmocka_unit_test(queues_hold_a_segment_independently),
+        cmocka_unit_test(status_shows_every_action_in_its_state_and_the_oldest),
+        cmocka_unit_test(counters_add_up),
+        cmocka_unit_test(a_heap_gives_the_smallest_key_and_among_equals_the_smallest_seq),
+    };
+    return cmocka_run_group_tests_name("queue", tests, begin, end);
+}
