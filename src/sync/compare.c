@@ -12,6 +12,7 @@
 
 #include "fansync/log.h"
 #include "fansync/sync_crc.h"
+#include "sync/state.h"
 
 /* ---- asking ---- */
 
@@ -80,12 +81,32 @@ static void failed_if_refused(void *ctx, const struct answer *a)
         work_fail(w, err_copy(a->err));
 }
 
+/*
+ * The answer brings the mailbox's header with it, of the same instant as the records. The one
+ * that decided to ask may be older: what is planned from it would not fit the records.
+ */
+static void full_answered(void *ctx, const struct answer *a)
+{
+    struct work *w = ctx;
+    struct replica_state s = { 0 };
+    struct err *err = a->err ? err_copy(a->err) : NULL;
+    for (size_t i = 0; i < a->nlines && !err; i++)
+        err = state_add_line(&w->unit->arena, &s, a->lines[i]);
+    if (!err && (s.mailboxes.n != 1 || !slice_eq(s.mailboxes.m[0].uniqueid, w->entry->uniqueid)))
+        err = err_new(ERR_CHANGED, "the replica has another mailbox under this name since it was asked");
+    if (err)
+        work_fail(w, err);
+    else
+        w->r = &s.mailboxes.m[0];
+}
+
 static struct err *ask_full(struct work *w)
 {
     struct session *s = w->unit->engine->session;
+    struct arena *a = &w->unit->arena;
     struct dlist_hooks hooks = { .ctx = w, .watch_key = "RECORD", .item = take_record };
     log_progress("FULLMAILBOX " SLICE_FMT, SLICE_ARG(w->entry->name));
-    dlist_write_str(session_begin(s, "GET FULLMAILBOX", NULL, &hooks, failed_if_refused, w), w->entry->name);
+    dlist_write_str(session_begin(s, "GET FULLMAILBOX", a, &hooks, full_answered, w), w->entry->name);
     return session_end(s);
 }
 
@@ -179,7 +200,7 @@ struct err *compare_update(struct work *w, const struct compare_result *c, const
 {
     w->have = diff_bounds(w->r);
     w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
-    w->guard = false; /* the EXPUNGE changes the sums */
+    w->guard = w->unit->engine->o.force && n == 0 && w->have.since_uid > 0; /* an EXPUNGE changes the sums */
     w->state = WORK_SEND;
     mark_also(w, c, ROW_EXPUNGE_AGAIN);
     return n ? send_expunge(w, uid, n) : NULL;

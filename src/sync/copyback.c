@@ -103,10 +103,23 @@ static struct err *apply_mailbox(struct work *w, const struct mend *m)
     return fault;
 }
 
+/* A server makes the mailbox that a command names before it looks at SINCE_*: one that was deleted
+ * while messages were on their way would come back, and then with all that the replica has. */
+static struct err *check_still_there(const struct work *w)
+{
+    struct mbentry e;
+    bool found;
+    TRY(store_lookup(w->unit->engine->o.store, &w->unit->arena, w->entry->name, &e, &found));
+    if (found && !(e.flags & (MB_DELETED | MB_INTERMEDIATE)) && slice_eq(e.uniqueid, w->entry->uniqueid))
+        return NULL;
+    return err_new(ERR_CHANGED, "deleted or renamed meanwhile");
+}
+
 static struct err *tell_master(struct work *w, const struct mend *m)
 {
     log_progress("COPYBACK " SLICE_FMT, SLICE_ARG(w->entry->name));
     TRY(reserve_own(w, m));
+    TRY(check_still_there(w));
     return apply_mailbox(w, m);
 }
 

@@ -99,7 +99,8 @@ static struct err *decide(struct work *w, struct mailbox *mb)
     }
     TRY(load_records(w, mb));
     w->part = diff_part(w->m, &w->rec, w->have, u->engine->o.batchsize);
-    w->guard = w->r && u->attempt == 0 && w->r->highestmodseq != 0 && w->have.since_uid > 0;
+    /* Forced, a replica would lower its counters below what it got meanwhile. */
+    w->guard = w->r && (u->attempt == 0 || u->engine->o.force) && w->r->highestmodseq != 0 && w->have.since_uid > 0;
     w->state = WORK_SEND;
     return NULL;
 }
@@ -131,6 +132,21 @@ static void plan_mailbox(struct work *w)
     }
 }
 
+/* Forced, a replica deletes the mailbox that has the name, with its mail; never one that the master has
+ * under another name, which only has not been renamed there yet. */
+static bool may_be_replaced(struct work *w)
+{
+    struct engine *e = w->unit->engine;
+    struct mbentry other;
+    bool found = false;
+    if (!e->o.force)
+        return false;
+    struct err *err = store_lookup_id(e->o.store, &w->unit->arena, w->match.occupant->uniqueid, &other, &found);
+    bool unknown = err != NULL;
+    err_free(err);
+    return !unknown && !(found && is_live(&other));
+}
+
 /* True if the mailbox can be brought up to date in place. */
 static bool placed(struct work *w)
 {
@@ -142,7 +158,7 @@ static bool placed(struct work *w)
         work_fail(w, err_wrap(err_copy(refused), "rename from " SLICE_FMT, SLICE_ARG(f->r->name)));
         return false;
     }
-    if (f->occupant && f->occupant->last_uid > 0 && !w->unit->engine->o.force) {
+    if (f->occupant && f->occupant->last_uid > 0 && !may_be_replaced(w)) {
         work_fail(w, err_new(ERR_MOVED, "the replica has another mailbox with messages under this name "
                              "(uniqueid " SLICE_FMT ", here " SLICE_FMT ")", SLICE_ARG(f->occupant->uniqueid),
                              SLICE_ARG(w->entry->uniqueid)));

@@ -1,0 +1,141 @@
+/*
+ * Random histories of two hosts through the real engine (model/history.h): the two sides meet,
+ * nothing is lost, nothing is doubled, and the master changes by its own server's hand only.
+ *
+ * FANSYNC_HISTORIES says how many, FANSYNC_SEED with which the first begins. A history that fails
+ * is made short and printed in the form in which old ones are kept below. FANSYNC_LOG prints what the
+ * engine said of it, and of a whole run how often what happened.
+ */
+#include "../test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fansync/session.h"
+#include "model/history.h"
+
+/* ---- kept histories: each once showed a fault, or shows that one would be noticed ---- */
+
+#define OPS(...) .op = (const struct op[]){ __VA_ARGS__ }, \
+                 .n = sizeof((const struct op[]){ __VA_ARGS__ }) / sizeof(struct op)
+
+static const struct history kept[] = {
+    { .name = "expunged on the master, with a modseq that the replica has reached by itself", .mode = TWO_WAY,
+      OPS({ OP_EXPUNGE, MASTER, 0, 0, 885, 0 }, { OP_APPEND, REPLICA, 0, 0, 78, 0 }) },
+    { .name = "a message comes to the replica between the summary and the comparison", .mode = TWO_WAY,
+      OPS({ OP_APPEND, REPLICA, 0, 1, 65, 0 }, { OP_APPEND, REPLICA, 0, 1, 71, 3 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "forced: a message comes to the replica between two tries", .mode = FORCED,
+      OPS({ OP_EXPUNGE, REPLICA, 0, 0, 386, 0 }, { OP_APPEND, REPLICA, 0, 0, 1, 10 },
+          { OP_APPEND, MASTER, 0, 0, 74, 0 }, { OP_APPEND, MASTER, 0, 1, 75, 0 },
+          { OP_EXPUNGE, REPLICA, 1, 0, 192, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "forced: flags change on the replica between the comparison and the update", .mode = FORCED,
+      OPS({ OP_KEYWORD, REPLICA, 0, 1, 334, 10 }, { OP_ACL, MASTER, 0, 0, 293, 0 }, { OP_APPEND, MASTER, 0, 1, 76, 0 },
+          { OP_FLAG, REPLICA, 0, 1, 158, 0 }, { OP_FLAG, MASTER, 1, 0, 821, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "forced: a folder whose name is wanted for another is not renamed yet", .mode = FORCED,
+      OPS({ OP_DELAYED, MASTER, 0, 1, 48, 0 }, { OP_APPEND, REPLICA, 0, 1, 65, 0 }, { OP_CREATE, MASTER, 0, 1, 211, 0 },
+          { OP_LOCKED, MASTER, 0, 0, 0, 4 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "killed between the master's change and the expunges on the replica", .mode = TWO_WAY,
+      OPS({ OP_APPEND, REPLICA, 0, 1, 2, 0 }, { OP_APPEND, REPLICA, 0, 1, 1, 0 }, { OP_EXPUNGE, REPLICA, 0, 1, 14, 2 },
+          { OP_APPEND, MASTER, 0, 1, 84, 0 }, { OP_KILL, MASTER, 0, 0, 0, 9 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "a difference that the sums do not show", .mode = NO_COPYBACK,
+      OPS({ OP_APPEND, REPLICA, 0, 0, 2, 0 }, { OP_APPEND, REPLICA, 0, 0, 3, 0 }, { OP_COPY, MASTER, 1, 0, 565, 0 },
+          { OP_APPEND, MASTER, 0, 1, 73, 0 }, { OP_APPEND, MASTER, 0, 0, 2, 0 }, { OP_APPEND, MASTER, 0, 0, 3, 0 }) },
+    { .name = "expunged on the replica while it is asked", .mode = TWO_WAY,
+      OPS({ OP_EXPUNGE, REPLICA, 0, 0, 532, 6 }, { OP_FLAG, REPLICA, 0, 0, 695, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "two messages under one uid", .mode = TWO_WAY,
+      OPS({ OP_APPEND, MASTER, 0, 0, 2, 0 }, { OP_APPEND, REPLICA, 0, 0, 73, 0 }) },
+    { .name = "the replica has forgotten what it expunged", .mode = TWO_WAY,
+      OPS({ OP_EXPUNGE, REPLICA, 0, 1, 434, 0 }, { OP_FORGET, REPLICA, 0, 1, 309, 0 }) },
+    { .name = "the master has forgotten what it expunged, at the very modseq of the replica's change", .mode = TWO_WAY,
+      OPS({ OP_EXPUNGE, REPLICA, 0, 0, 963, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }, { OP_FLAG, REPLICA, 0, 0, 811, 0 },
+          { OP_EXPUNGE, MASTER, 0, 0, 753, 0 }, { OP_FORGET, MASTER, 0, 0, 295, 0 }) },
+    { .name = "a stale message of the replica changes before it is expunged", .mode = TWO_WAY,
+      OPS({ OP_EXPUNGE, MASTER, 0, 0, 239, 0 }, { OP_FORGET, MASTER, 0, 0, 95, 0 }, { OP_APPEND, REPLICA, 0, 0, 2, 0 },
+          { OP_KEYWORD, REPLICA, 0, 0, 464, 4 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "flags changed on the replica", .mode = TWO_WAY, OPS({ OP_FLAG, REPLICA, 1, 0, 86, 0 }) },
+    { .name = "annotations changed on the replica, and expunges on the master", .mode = TWO_WAY,
+      OPS({ OP_EXPUNGE, MASTER, 0, 1, 614, 0 }, { OP_ANNOTATE, REPLICA, 0, 1, 117, 0 }) },
+};
+
+static void kept_histories_end_in_equal_sides(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        const char *bad = history_run(&kept[i]);
+        if (bad)
+            fail_msg("%s: %s", kept[i].name, bad);
+    }
+}
+
+/* ---- random ones ---- */
+
+static void report(const struct history *h, const char *bad)
+{
+    printf("%s\n", bad);
+    history_print(h);
+    if (getenv("FANSYNC_LOG"))
+        printf("%s", history_log());
+}
+
+static void report_counters(const struct history_counters *c)
+{
+    printf("passes %lu, copybacks %lu, conflicts %lu, kills %lu, cuts %lu, stuck %lu, collisions %lu\n", c->passes,
+           c->copybacks, c->conflicts, c->kills, c->cuts, c->stuck, c->collisions);
+    printf("quiet after 1, 2, 3 passes: %lu %lu %lu\n", c->quiet[1], c->quiet[2], c->quiet[3]);
+}
+
+static unsigned long number(const char *name, unsigned long otherwise)
+{
+    const char *s = getenv(name);
+    return s && *s ? strtoul(s, NULL, 10) : otherwise;
+}
+
+static void random_histories_end_in_equal_sides(void **state)
+{
+    (void)state;
+    unsigned long n = number("FANSYNC_HISTORIES", 1000), seed = number("FANSYNC_SEED", 1);
+    for (unsigned long k = 0; k < n; k++) {
+        struct op room[MOST_OPS];
+        struct history h;
+        alarm(60); /* a history that hangs */
+        history_random(seed + k, &h, room);
+        const char *bad = history_run(&h);
+        if (!bad)
+            continue;
+        printf("seed %lu: %s\n", seed + k, bad);
+        history_shrink(&h, room);
+        bad = history_run(&h);
+        report(&h, bad ? bad : "does not fail again");
+        fail_msg("seed %lu fails", seed + k);
+    }
+    alarm(0);
+    if (getenv("FANSYNC_LOG"))
+        report_counters(&history_counters);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    err_free(session_library_init());
+    history_begin();
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    history_end();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_histories_end_in_equal_sides),
+        cmocka_unit_test(random_histories_end_in_equal_sides),
+    };
+    return cmocka_run_group_tests_name("sync: histories of two hosts", tests, begin, end);
+}
