@@ -22,7 +22,6 @@ static int is_live_and_equal(struct cds_lfht_node *node, const void *key)
     bool same = mine->kind == a->kind && slice_eq(mine->a, a->a) && slice_eq(mine->b, a->b);
     /* relaxed: only a hint, join decides. A dead one is passed by: its sender removes it. */
     bool live = word_state(atomic_load_explicit(&it->word, memory_order_relaxed)) != WORD_DEAD;
-    handing_over(it); /* it may be freed after our read section */
     return same && live;
 }
 
@@ -167,9 +166,9 @@ enum queue_push_result queue_push(struct queue *q, const struct action *a, struc
     q->seq++;
     count(&q->pushed);
     acks_take_all(q->acks, slots); /* before any sender can release them */
-    urcu_memb_read_lock();
+    read_begin();
     enum queue_push_result r = push(q, a, owner, slots, now_ns);
-    urcu_memb_read_unlock();
+    read_end();
     if (r == QUEUE_MERGED)
         count(&q->merged);
     else if (r == QUEUE_COVERED)

@@ -59,6 +59,8 @@
 
 #define DEFAULT_BUCKETS 65536
 
+char queue_grace; /* an address for the thread sanitizer, see rcu.h */
+
 void queue_thread_begin(void)
 {
     urcu_memb_register_thread();
@@ -142,7 +144,7 @@ struct err *queue_new(struct queue **out, const struct queue_options *o)
 static void free_item(struct rcu_head *head)
 {
     struct item *it = caa_container_of(head, struct item, rcu);
-    handed_over(it);
+    after_grace(it);
     free(it);
 }
 
@@ -158,11 +160,11 @@ void queue_free(struct queue *q)
     if (!q)
         return;
     struct cds_lfht_iter iter;
-    struct item *it;
-    urcu_memb_read_lock();
-    cds_lfht_for_each_entry(q->items, &iter, it, node)
-        item_remove(q, it);
-    urcu_memb_read_unlock();
+    struct cds_lfht_node *node;
+    read_begin();
+    cds_lfht_for_each(q->items, &iter, node)
+        item_remove(q, caa_container_of(node, struct item, node));
+    read_end();
     owner_free_all(q);
     urcu_memb_barrier(); /* no callback may run after its queue is gone */
     free_queue(q);
@@ -184,9 +186,10 @@ static enum queue_state state_of(word_t w)
 void queue_each(struct queue *q, void (*fn)(void *ctx, const struct queue_view *v), void *ctx)
 {
     struct cds_lfht_iter iter;
-    struct item *it;
-    urcu_memb_read_lock();
-    cds_lfht_for_each_entry(q->items, &iter, it, node) {
+    struct cds_lfht_node *node;
+    read_begin();
+    cds_lfht_for_each(q->items, &iter, node) {
+        struct item *it = caa_container_of(node, struct item, node);
         handed_over(it);
         /* relaxed: a picture of some moment; what never changes was ordered by the table */
         word_t w = atomic_load_explicit(&it->word, memory_order_relaxed);
@@ -196,9 +199,8 @@ void queue_each(struct queue *q, void (*fn)(void *ctx, const struct queue_view *
                                     atomic_load_explicit(&it->attempts, memory_order_relaxed), it->shard };
             fn(ctx, &v);
         }
-        handing_over(it); /* to the one that frees it after this read section */
     }
-    urcu_memb_read_unlock();
+    read_end();
 }
 
 static void older(void *ctx, const struct queue_view *v)

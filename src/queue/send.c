@@ -106,9 +106,9 @@ static void forget(struct queue *q, struct item *it)
 {
     struct owner *o = it->owner;
     bool object = coverable(it->pub.action.kind);
-    urcu_memb_read_lock();
+    read_begin();
     item_remove(q, it);
-    urcu_memb_read_unlock();
+    read_end();
     owner_drop(q, o, object); /* after it: who sees the item sees its owner */
 }
 
