@@ -25,12 +25,13 @@
  * (s: test_queue_stress.c, q: test_queue.c, m: docs/model/queue.pml, a mutant):
  *
  * 1. The sender confirms between a push's setting a slot and its counting the hold: the
- *    segment looks settled too early. The push takes first, and gives back what the action
- *    held already. (s, m)
+ *    slot falls to zero with the record not counted, and only the missing seal keeps it from
+ *    settling. The push takes first, and gives back what the action held already. (s, m)
  * 2. A push finds an action queued and merges, while the sender takes it: the record would
  *    ride on a sync that began before it. The merge is an exchange of the whole word, which
- *    then sees `sending` and sets the dirty mark. Also a merge that changes nothing in the
- *    word must write it: a plain look may be of the past. (s, m)
+ *    then sees `sending` and sets the dirty mark. (s, m) Also a merge that changes nothing in
+ *    the word must write it, for the order: the sender's exchange then reads from it. (No test
+ *    can tell on x86, where the look would do.)
  * 3. A push comes while the action is being sent: the dirty mark; done, put back and defer
  *    each take it in with the exchange by which they leave `sending`. (q, s, m)
  * 4. A push finds an action that dies under it. Its exchange sees `dead` and adds a new one;
