@@ -113,8 +113,8 @@ inline release(s) { atomic { assert(holds[s] > 0); holds[s]-- } }
 
 inline release_all(set)
 {
-    if :: (set & 1) -> release(0) :: else fi;
-    if :: (set & 2) -> release(1) :: else fi
+    if :: atomic { (set & 1) -> release(0) } :: else fi;
+    if :: atomic { (set & 2) -> release(1) } :: else fi
 }
 
 /* ---- push.c ---- */
@@ -167,17 +167,20 @@ inline join()
         }
     od;
     if
-    :: joined && (w_slots & bits) && MUTANT != 1 -> release(s)
-    :: joined && !(w_slots & bits) && MUTANT == 1 -> take(s)
+#if MUTANT != 1
+    :: atomic { joined && (w_slots & bits) -> release(s) }
+#else
+    :: atomic { joined && !(w_slots & bits) -> take(s) }
+#endif
     :: else
     fi
 }
 
 inline wake()
 {
-    atomic { w_dirty = signalled; signalled = 1 };
+    d_step { w_dirty = signalled; signalled = 1 };
     if
-    :: !w_dirty -> fd = 1
+    :: atomic { !w_dirty -> fd = 1 }
     :: else
     fi
 }
@@ -197,21 +200,18 @@ inline add()
     };
     in_table[it] = 1;
     atomic { assert(arrived == NONE); arrived = it };
-    if
-    :: MUTANT == 1 -> take(s)
-    :: else
-    fi;
+#if MUTANT == 1
+    take(s);
+#endif
     wake()
 }
 
 inline push()
 {
-    if
-    :: MUTANT != 1 -> take(s)
-    :: else
-    fi;
+#if MUTANT != 1
+    take(s);
+#endif
     reading = 1;
-    joined = 0;
     find();
     if
     :: it != NONE -> join()
@@ -240,18 +240,20 @@ again_from_the_log:
             do
             :: r <= last_of(s) ->
                 written >= r;
+#if MUTANT == 9
                 if
-                :: MUTANT == 9 && r == last_of(s) -> /* all but pushed */ sealed[s] = 1; release(s)
+                :: r == last_of(s) -> sealed[s] = 1; release(s)
                 :: else
                 fi;
+#endif
                 push();
                 r++
             :: else -> break
             od;
-            if
-            :: MUTANT != 9 -> sealed[s] = 1; release(s)
-            :: else
-            fi;
+#if MUTANT != 9
+            sealed[s] = 1;
+            release(s);
+#endif
             s++
         od;
         false
@@ -272,10 +274,10 @@ inline claim()
         handed_out++;
         held[it] = slots[it]; slots[it] = 0; dirty[it] = 0; state[it] = SENDING
     };
-    if
-    :: MUTANT == 4 -> release_all(held[it]); held[it] = 0
-    :: else
-    fi
+#if MUTANT == 4
+    release_all(held[it]);
+    held[it] = 0
+#endif
 }
 
 /* queue_put_back and queue_defer */
@@ -292,7 +294,7 @@ inline leave(new_state, place)
         dirty[it] = 0; held[it] = 0; state[it] = new_state
     };
     release_all(both);
-    atomic { assert(place == NONE); place = it }
+    atomic { assert(place == NONE); place = it } /* private to the sender */
 }
 
 inline done()
@@ -334,10 +336,13 @@ asleep:
             :: fd == 1
             :: later != NONE /* until it is due */
             fi;
-            if
-            :: MUTANT == 6 -> signalled = 0; fd = 0
-            :: else -> fd = 0; signalled = 0
-            fi;
+#if MUTANT == 6
+            signalled = 0;
+            fd = 0;
+#else
+            fd = 0;
+            signalled = 0;
+#endif
             goto next
 sync:
             claim();
