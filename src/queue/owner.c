@@ -43,6 +43,7 @@ static struct owner *add(struct queue *q, struct slice name)
     o->shard = owner_shard(q, name);
     atomic_init(&o->refs, 1);
     atomic_init(&o->objects, 0);
+    atomic_init(&o->users, 0);
     cds_lfht_node_init(&o->node);
     handing_over(o);
     cds_lfht_add(q->owners, name_hash(name), &o->node);
@@ -61,12 +62,22 @@ static bool hold(struct owner *o)
     return false;
 }
 
-struct owner *owner_hold(struct queue *q, struct owner *o, struct slice name, bool object)
+/* Where actions of that kind are counted, or NULL. Relaxed: the producer, who adds, compares
+ * with a limit; the sender, who subtracts, does so late. */
+static atomic_uint *count_of(struct owner *o, enum action_kind kind)
+{
+    if (kind == ACTION_USER)
+        return &o->users;
+    return coverable(kind) ? &o->objects : NULL;
+}
+
+struct owner *owner_hold(struct queue *q, struct owner *o, struct slice name, enum action_kind kind)
 {
     if (!o || !hold(o))
         o = add(q, name);
-    if (object) /* relaxed: a count to compare with a limit */
-        atomic_fetch_add_explicit(&o->objects, 1, memory_order_relaxed);
+    atomic_uint *n = count_of(o, kind);
+    if (n)
+        atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
     return o;
 }
 
@@ -77,12 +88,13 @@ static void free_owner(struct rcu_head *head)
     free(o);
 }
 
-void owner_drop(struct queue *q, struct owner *o, bool object)
+void owner_drop(struct queue *q, struct owner *o, enum action_kind kind)
 {
     if (!o)
         return;
-    if (object)
-        atomic_fetch_sub_explicit(&o->objects, 1, memory_order_relaxed);
+    atomic_uint *n = count_of(o, kind);
+    if (n)
+        atomic_fetch_sub_explicit(n, 1, memory_order_relaxed);
     /* acq_rel: the last one frees what the others have used */
     if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) > 1)
         return;

@@ -133,12 +133,13 @@ static bool too_many(const struct queue *q, struct owner *o)
 static bool cover(struct queue *q, struct owner *o, struct slice name, uint32_t slots, int64_t now_ns)
 {
     const struct action user = { ACTION_USER, name, { NULL, 0 } };
-    struct item *it = find(q, &user);
+    /* relaxed: only we add USER actions, so none means none */
+    struct item *it = atomic_load_explicit(&o->users, memory_order_relaxed) ? find(q, &user) : NULL;
     bool collapse = too_many(q, o);
     if (it && join(q, it, slots, now_ns, !collapse))
         return true;
     if (collapse)
-        add(q, &user, owner_hold(q, o, name, false), slots, now_ns);
+        add(q, &user, owner_hold(q, o, name, ACTION_USER), slots, now_ns);
     return collapse;
 }
 
@@ -150,11 +151,10 @@ static enum queue_push_result push(struct queue *q, const struct action *a, stru
         return QUEUE_MERGED;
     struct owner *o = NULL;
     if (name.n > 0) {
-        bool object = coverable(a->kind);
         o = owner_find(q, name);
-        if (o && object && cover(q, o, name, slots, now_ns))
+        if (o && coverable(a->kind) && cover(q, o, name, slots, now_ns))
             return QUEUE_COVERED;
-        o = owner_hold(q, o, name, object);
+        o = owner_hold(q, o, name, a->kind);
     }
     add(q, a, o, slots, now_ns);
     return QUEUE_NEW;

@@ -105,11 +105,11 @@ void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns
 static void forget(struct queue *q, struct item *it)
 {
     struct owner *o = it->owner;
-    bool object = coverable(it->pub.action.kind);
+    enum action_kind kind = it->pub.action.kind;
     read_begin();
     item_remove(q, it);
     read_end();
-    owner_drop(q, o, object); /* after it: who sees the item sees its owner */
+    owner_drop(q, o, kind); /* after it: who sees the item sees its owner */
 }
 
 /* To queued if it was pushed meanwhile, else to dead; true if dead. */
