@@ -22,7 +22,8 @@
  * seq, and an action cannot be queued twice.
  *
  * The interleavings that were feared, what keeps each harmless, and its test
- * (s: test_queue_stress.c, q: test_queue.c, m: docs/model/queue.pml, a mutant):
+ * (q: test_queue.c, o: test_queue_owner.c, t: test_queue_threads.c, s: test_queue_stress.c,
+ * m: docs/model/queue.pml, a mutant):
  *
  * 1. The sender confirms between a push's setting a slot and its counting the hold: the
  *    slot falls to zero with the record not counted, and only the missing seal keeps it from
@@ -30,8 +31,9 @@
  * 2. A push finds an action queued and merges, while the sender takes it: the record would
  *    ride on a sync that began before it. The merge is an exchange of the whole word, which
  *    then sees `sending` and sets the dirty mark. (s, m) Also a merge that changes nothing in
- *    the word must write it, for the order: the sender's exchange then reads from it. (No test
- *    can tell on x86, where the look would do.)
+ *    the word must write it, for the order: the sender's exchange then reads from it. (The
+ *    orders themselves: t under the thread sanitizer. That x86 would do with a look, no test
+ *    of ours can tell.)
  * 3. A push comes while the action is being sent: the dirty mark; done, put back and defer
  *    each take it in with the exchange by which they leave `sending`. (q, s, m)
  * 4. A push finds an action that dies under it. Its exchange sees `dead` and adds a new one;
@@ -41,10 +43,10 @@
  * 6. A look-up holds an action that is freed. Freed after a grace period only. (s under the
  *    sanitizers, m)
  * 7. A segment settles while its records are still being pushed. The opener's hold, until
- *    acks_seal. (q, s, m)
- * 8. A push signals between the sender's two steps of queue_clear: see there. (q, s, m)
+ *    acks_seal. (test_acks.c, s, m)
+ * 8. A push signals between the sender's two steps of queue_clear: see there. (t, m)
  * 9. The last action of a user dies while a new one arrives: a record of zero actions is
- *    dead and a new one is made. (q, s)
+ *    dead and a new one is made. (o, s)
  * 10. A session dies after a dirty mark, or an action is deferred twice with the same slot:
  *    the holds of both sides become one. (q, s)
  * 11. Actions are left when the process ends. Their segments stay held, so the log stays. (q, m)
