@@ -39,6 +39,7 @@ struct owner {
     struct rcu_head rcu;
     atomic_uint refs;    /* actions; 0: dead, a new one takes its place */
     atomic_uint objects; /* of these, how many a USER action would cover */
+    atomic_uint users;   /* of these, USER actions: 0 or 1, and dead ones */
     unsigned shard;
     struct slice name;
     char bytes[];
@@ -107,10 +108,10 @@ struct queue {
 /* Producer, in a read section: the record of that name if it has actions, else NULL. */
 struct owner *owner_find(struct queue *q, struct slice name);
 /* Producer, in a read section: counts one action more; o is what owner_find gave, a new one
- * is made if that is NULL or has died since. object: a USER action would cover it. */
-struct owner *owner_hold(struct queue *q, struct owner *o, struct slice name, bool object);
+ * is made if that is NULL or has died since. */
+struct owner *owner_hold(struct queue *q, struct owner *o, struct slice name, enum action_kind kind);
 /* Sender: one action less; the last one frees the record. o may be NULL. */
-void owner_drop(struct queue *q, struct owner *o, bool object);
+void owner_drop(struct queue *q, struct owner *o, enum action_kind kind);
 unsigned owner_shard(const struct queue *q, struct slice name);
 /* When all threads have stopped. */
 void owner_free_all(struct queue *q);

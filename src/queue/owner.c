@@ -23,11 +23,8 @@ unsigned owner_shard(const struct queue *q, struct slice name)
 static int is_live_of_name(struct cds_lfht_node *node, const void *key)
 {
     struct owner *o = caa_container_of(node, struct owner, node);
-    bool same = slice_eq(o->name, *(const struct slice *)key);
     /* relaxed: only a hint, owner_hold decides */
-    bool live = atomic_load_explicit(&o->refs, memory_order_relaxed) > 0;
-    handing_over(o); /* it may be freed after our read section */
-    return same && live;
+    return slice_eq(o->name, *(const struct slice *)key) && atomic_load_explicit(&o->refs, memory_order_relaxed) > 0;
 }
 
 struct owner *owner_find(struct queue *q, struct slice name)
@@ -46,6 +43,7 @@ static struct owner *add(struct queue *q, struct slice name)
     o->shard = owner_shard(q, name);
     atomic_init(&o->refs, 1);
     atomic_init(&o->objects, 0);
+    atomic_init(&o->users, 0);
     cds_lfht_node_init(&o->node);
     handing_over(o);
     cds_lfht_add(q->owners, name_hash(name), &o->node);
@@ -64,34 +62,45 @@ static bool hold(struct owner *o)
     return false;
 }
 
-struct owner *owner_hold(struct queue *q, struct owner *o, struct slice name, bool object)
+/* Where actions of that kind are counted, or NULL. Relaxed: the producer, who adds, compares
+ * with a limit; the sender, who subtracts, does so late. */
+static atomic_uint *count_of(struct owner *o, enum action_kind kind)
+{
+    if (kind == ACTION_USER)
+        return &o->users;
+    return coverable(kind) ? &o->objects : NULL;
+}
+
+struct owner *owner_hold(struct queue *q, struct owner *o, struct slice name, enum action_kind kind)
 {
     if (!o || !hold(o))
         o = add(q, name);
-    if (object) /* relaxed: a count to compare with a limit */
-        atomic_fetch_add_explicit(&o->objects, 1, memory_order_relaxed);
+    atomic_uint *n = count_of(o, kind);
+    if (n)
+        atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
     return o;
 }
 
 static void free_owner(struct rcu_head *head)
 {
     struct owner *o = caa_container_of(head, struct owner, rcu);
-    handed_over(o);
+    after_grace(o);
     free(o);
 }
 
-void owner_drop(struct queue *q, struct owner *o, bool object)
+void owner_drop(struct queue *q, struct owner *o, enum action_kind kind)
 {
     if (!o)
         return;
-    if (object)
-        atomic_fetch_sub_explicit(&o->objects, 1, memory_order_relaxed);
+    atomic_uint *n = count_of(o, kind);
+    if (n)
+        atomic_fetch_sub_explicit(n, 1, memory_order_relaxed);
     /* acq_rel: the last one frees what the others have used */
     if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) > 1)
         return;
-    urcu_memb_read_lock();
+    read_begin();
     cds_lfht_del(q->owners, &o->node);
-    urcu_memb_read_unlock();
+    read_end();
     handing_over(o);
     urcu_memb_call_rcu(&o->rcu, free_owner);
 }
@@ -99,12 +108,13 @@ void owner_drop(struct queue *q, struct owner *o, bool object)
 void owner_free_all(struct queue *q)
 {
     struct cds_lfht_iter iter;
-    struct owner *o;
-    urcu_memb_read_lock();
-    cds_lfht_for_each_entry(q->owners, &iter, o, node) {
+    struct cds_lfht_node *node;
+    read_begin();
+    cds_lfht_for_each(q->owners, &iter, node) {
+        struct owner *o = caa_container_of(node, struct owner, node);
         cds_lfht_del(q->owners, &o->node);
         handing_over(o);
         urcu_memb_call_rcu(&o->rcu, free_owner);
     }
-    urcu_memb_read_unlock();
+    read_end();
 }

@@ -22,7 +22,6 @@ static int is_live_and_equal(struct cds_lfht_node *node, const void *key)
     bool same = mine->kind == a->kind && slice_eq(mine->a, a->a) && slice_eq(mine->b, a->b);
     /* relaxed: only a hint, join decides. A dead one is passed by: its sender removes it. */
     bool live = word_state(atomic_load_explicit(&it->word, memory_order_relaxed)) != WORD_DEAD;
-    handing_over(it); /* it may be freed after our read section */
     return same && live;
 }
 
@@ -134,12 +133,13 @@ static bool too_many(const struct queue *q, struct owner *o)
 static bool cover(struct queue *q, struct owner *o, struct slice name, uint32_t slots, int64_t now_ns)
 {
     const struct action user = { ACTION_USER, name, { NULL, 0 } };
-    struct item *it = find(q, &user);
+    /* relaxed: only we add USER actions, so none means none */
+    struct item *it = atomic_load_explicit(&o->users, memory_order_relaxed) ? find(q, &user) : NULL;
     bool collapse = too_many(q, o);
     if (it && join(q, it, slots, now_ns, !collapse))
         return true;
     if (collapse)
-        add(q, &user, owner_hold(q, o, name, false), slots, now_ns);
+        add(q, &user, owner_hold(q, o, name, ACTION_USER), slots, now_ns);
     return collapse;
 }
 
@@ -151,11 +151,10 @@ static enum queue_push_result push(struct queue *q, const struct action *a, stru
         return QUEUE_MERGED;
     struct owner *o = NULL;
     if (name.n > 0) {
-        bool object = coverable(a->kind);
         o = owner_find(q, name);
-        if (o && object && cover(q, o, name, slots, now_ns))
+        if (o && coverable(a->kind) && cover(q, o, name, slots, now_ns))
             return QUEUE_COVERED;
-        o = owner_hold(q, o, name, object);
+        o = owner_hold(q, o, name, a->kind);
     }
     add(q, a, o, slots, now_ns);
     return QUEUE_NEW;
@@ -167,9 +166,9 @@ enum queue_push_result queue_push(struct queue *q, const struct action *a, struc
     q->seq++;
     count(&q->pushed);
     acks_take_all(q->acks, slots); /* before any sender can release them */
-    urcu_memb_read_lock();
+    read_begin();
     enum queue_push_result r = push(q, a, owner, slots, now_ns);
-    urcu_memb_read_unlock();
+    read_end();
     if (r == QUEUE_MERGED)
         count(&q->merged);
     else if (r == QUEUE_COVERED)

@@ -22,15 +22,18 @@
  * seq, and an action cannot be queued twice.
  *
  * The interleavings that were feared, what keeps each harmless, and its test
- * (s: test_queue_stress.c, q: test_queue.c, m: docs/model/queue.pml, a mutant):
+ * (q: test_queue.c, o: test_queue_owner.c, t: test_queue_threads.c, s: test_queue_stress.c,
+ * m: docs/model/queue.pml, a mutant):
  *
  * 1. The sender confirms between a push's setting a slot and its counting the hold: the
- *    segment looks settled too early. The push takes first, and gives back what the action
- *    held already. (s, m)
+ *    slot falls to zero with the record not counted, and only the missing seal keeps it from
+ *    settling. The push takes first, and gives back what the action held already. (s, m)
  * 2. A push finds an action queued and merges, while the sender takes it: the record would
  *    ride on a sync that began before it. The merge is an exchange of the whole word, which
- *    then sees `sending` and sets the dirty mark. Also a merge that changes nothing in the
- *    word must write it: a plain look may be of the past. (s, m)
+ *    then sees `sending` and sets the dirty mark. (s, m) Also a merge that changes nothing in
+ *    the word must write it, for the order: the sender's exchange then reads from it. (The
+ *    orders themselves: t under the thread sanitizer. That x86 would do with a look, no test
+ *    of ours can tell.)
  * 3. A push comes while the action is being sent: the dirty mark; done, put back and defer
  *    each take it in with the exchange by which they leave `sending`. (q, s, m)
  * 4. A push finds an action that dies under it. Its exchange sees `dead` and adds a new one;
@@ -40,10 +43,10 @@
  * 6. A look-up holds an action that is freed. Freed after a grace period only. (s under the
  *    sanitizers, m)
  * 7. A segment settles while its records are still being pushed. The opener's hold, until
- *    acks_seal. (q, s, m)
- * 8. A push signals between the sender's two steps of queue_clear: see there. (q, s, m)
+ *    acks_seal. (test_acks.c, s, m)
+ * 8. A push signals between the sender's two steps of queue_clear: see there. (t, m)
  * 9. The last action of a user dies while a new one arrives: a record of zero actions is
- *    dead and a new one is made. (q, s)
+ *    dead and a new one is made. (o, s)
  * 10. A session dies after a dirty mark, or an action is deferred twice with the same slot:
  *    the holds of both sides become one. (q, s)
  * 11. Actions are left when the process ends. Their segments stay held, so the log stays. (q, m)
@@ -58,6 +61,8 @@
 #include "queue/internal.h"
 
 #define DEFAULT_BUCKETS 65536
+
+char queue_grace; /* an address for the thread sanitizer, see rcu.h */
 
 void queue_thread_begin(void)
 {
@@ -142,7 +147,7 @@ struct err *queue_new(struct queue **out, const struct queue_options *o)
 static void free_item(struct rcu_head *head)
 {
     struct item *it = caa_container_of(head, struct item, rcu);
-    handed_over(it);
+    after_grace(it);
     free(it);
 }
 
@@ -158,11 +163,11 @@ void queue_free(struct queue *q)
     if (!q)
         return;
     struct cds_lfht_iter iter;
-    struct item *it;
-    urcu_memb_read_lock();
-    cds_lfht_for_each_entry(q->items, &iter, it, node)
-        item_remove(q, it);
-    urcu_memb_read_unlock();
+    struct cds_lfht_node *node;
+    read_begin();
+    cds_lfht_for_each(q->items, &iter, node)
+        item_remove(q, caa_container_of(node, struct item, node));
+    read_end();
     owner_free_all(q);
     urcu_memb_barrier(); /* no callback may run after its queue is gone */
     free_queue(q);
@@ -184,9 +189,10 @@ static enum queue_state state_of(word_t w)
 void queue_each(struct queue *q, void (*fn)(void *ctx, const struct queue_view *v), void *ctx)
 {
     struct cds_lfht_iter iter;
-    struct item *it;
-    urcu_memb_read_lock();
-    cds_lfht_for_each_entry(q->items, &iter, it, node) {
+    struct cds_lfht_node *node;
+    read_begin();
+    cds_lfht_for_each(q->items, &iter, node) {
+        struct item *it = caa_container_of(node, struct item, node);
         handed_over(it);
         /* relaxed: a picture of some moment; what never changes was ordered by the table */
         word_t w = atomic_load_explicit(&it->word, memory_order_relaxed);
@@ -196,9 +202,8 @@ void queue_each(struct queue *q, void (*fn)(void *ctx, const struct queue_view *
                                     atomic_load_explicit(&it->attempts, memory_order_relaxed), it->shard };
             fn(ctx, &v);
         }
-        handing_over(it); /* to the one that frees it after this read section */
     }
-    urcu_memb_read_unlock();
+    read_end();
 }
 
 static void older(void *ctx, const struct queue_view *v)

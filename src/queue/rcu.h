@@ -29,4 +29,26 @@ void __tsan_release(void *);
 #define handed_over(p) ((void)(p))
 #endif
 
+/* A read section. Its end is handed over to the callbacks that free: what happens in a
+ * section comes before every callback that had to wait for it. */
+extern char queue_grace;
+
+static inline void read_begin(void)
+{
+    urcu_memb_read_lock();
+}
+
+static inline void read_end(void)
+{
+    handing_over(&queue_grace);
+    urcu_memb_read_unlock();
+}
+
+/* At the head of a callback. */
+static inline void after_grace(void *p)
+{
+    handed_over(&queue_grace);
+    handed_over(p);
+}
+
 #endif

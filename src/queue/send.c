@@ -42,7 +42,7 @@ static struct item *take_due(struct shard *s, int64_t now_ns)
 }
 
 /* From queued or deferred to sending; its slots come over to us. */
-static void claim(struct shard *s, struct item *it)
+static struct queue_item *claim(struct shard *s, struct item *it)
 {
     /* acquire: we see what the pushes saw whose records we now stand for; release: the next
      * push that finds this sees what we did before */
@@ -51,6 +51,7 @@ static void claim(struct shard *s, struct item *it)
     it->pub.first_ns = atomic_load_explicit(&it->since_ns, memory_order_relaxed);
     it->pub.attempts = atomic_load_explicit(&it->attempts, memory_order_relaxed);
     count(&s->drained);
+    return &it->pub;
 }
 
 size_t queue_drain(struct queue *q, unsigned shard, int64_t now_ns, struct queue_item **out, size_t max)
@@ -59,9 +60,9 @@ size_t queue_drain(struct queue *q, unsigned shard, int64_t now_ns, struct queue
     struct item *it;
     size_t n = 0;
     while (n < (max + 1) / 2 && (it = take_due(s, now_ns)))
-        claim(s, it), out[n++] = &it->pub;
+        out[n++] = claim(s, it);
     while (n < max && ((it = take_queued(s)) || (it = take_due(s, now_ns))))
-        claim(s, it), out[n++] = &it->pub;
+        out[n++] = claim(s, it);
     return n;
 }
 
@@ -105,11 +106,11 @@ void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns
 static void forget(struct queue *q, struct item *it)
 {
     struct owner *o = it->owner;
-    bool object = coverable(it->pub.action.kind);
-    urcu_memb_read_lock();
+    enum action_kind kind = it->pub.action.kind;
+    read_begin();
     item_remove(q, it);
-    urcu_memb_read_unlock();
-    owner_drop(q, o, object); /* after it: who sees the item sees its owner */
+    read_end();
+    owner_drop(q, o, kind); /* after it: who sees the item sees its owner */
 }
 
 /* To queued if it was pushed meanwhile, else to dead; true if dead. */

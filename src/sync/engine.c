@@ -286,6 +286,8 @@ static bool is_worth_a_line(enum err_kind kind)
 
 static void report(struct engine *e, struct unit *u, engine_done_fn done, void *ctx)
 {
+    if (u->err && u->err->kind == ERR_BYE)
+        log_msg(LOG_NOTICE, "SYNCNOTICE: %s", u->err->msg);
     if (u->err && is_worth_a_line(u->err->kind)) {
         if (u->item->kind == ITEM_USER)
             log_msg(LOG_ERR, "IOERROR: user replication failed: error=<%s> userid=<" SLICE_FMT "> channel=<%s> "

@@ -97,7 +97,7 @@ static void plan_dead_occupants(struct unit *u, const struct folder_matches *f)
 {
     for (size_t i = 0; i < f->n; i++) {
         const struct replica_mailbox *r = f->match[i].occupant;
-        if (r && !map_get(&u->refused, r->uniqueid) && is_dead(u, r))
+        if (r && !map_get(&u->refused, r->uniqueid) && (is_dead(u, r) || has_to_go(u, r)))
             u->doomed[u->ndoomed++] = r;
     }
 }
