@@ -196,6 +196,7 @@ static void add_channels(struct options *o, const char *list)
         if (o->nchannels < OPTIONS_CHANNELS)
             o->channels[o->nchannels] = mem_strndup(list, n);
         o->nchannels++;
+        o->channel_list |= list[n] == ',';
         list += n;
     } while (*list++);
     o->channel = o->channels[0];
@@ -267,9 +268,12 @@ enum options_status options_parse(int argc, char **argv, struct options *out, ch
     if (o->mode == MODE_NONE)
         return usage_text(message, "No replication mode specified");
     bool rolls = o->mode == MODE_ROLLING && !o->input_file && !o->once;
-    if (o->nchannels > OPTIONS_CHANNELS || (o->nchannels > 1 && !rolls))
-        return usage_text(message, o->nchannels > OPTIONS_CHANNELS ? "Too many channels"
-                                                                   : "Several channels are for rolling mode only");
+    if (o->nchannels > OPTIONS_CHANNELS)
+        return usage_text(message, "Too many channels");
+    if (o->channel_list && !rolls)
+        return usage_text(message, "Several channels are for rolling mode only");
+    if (o->nchannels && !rolls) /* as in the stock client, the last -n counts */
+        o->channel = o->channels[o->nchannels - 1];
     o->operands = argv + optind;
     o->noperands = (size_t)(argc - optind);
     return OPTIONS_RUN;

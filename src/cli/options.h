@@ -27,9 +27,10 @@ struct options {
     bool once;                /* -1: at most one log; only with MODE_ROLLING */
     const char *config_file;  /* -C; the default if not given */
     const char *input_file;   /* -f, or NULL */
-    const char *channel;      /* -n, or NULL: the first one */
+    const char *channel;      /* -n, or NULL: the last one, in rolling mode the first */
     const char *channels[OPTIONS_CHANNELS]; /* all of them, allocated for the life of the process */
     size_t nchannels;
+    bool channel_list; /* one -n had several */
     const char *server;       /* -S, or NULL */
     const char *shutdown_file; /* -F, or NULL */
     const char *partition;    /* -p, or NULL */

@@ -25,6 +25,7 @@ enum { SPILL_AFTER = 5 /* seconds that a segment may hold up a log */ };
 
 struct source {
     char *folder;
+    char *run; /* its log that was moved aside */
     struct line **line;
     size_t nlines;
     bool own; /* of one line: its own log */
@@ -131,6 +132,10 @@ struct tailing *tailing_new(struct store *store, struct acks *acks, bool paced)
 struct err *tailing_add(struct tailing *t, const char *folder, struct line *const *lines, size_t n)
 {
     struct source *s = mem_alloc(sizeof *s);
+    struct buf run = BUF_INIT;
+    buf_printf(&run, "%slog-run", folder);
+    s->run = mem_strdup(buf_cstr(&run));
+    buf_free(&run);
     s->folder = mem_strdup(folder);
     s->line = mem_array(n, sizeof(struct line *));
     memcpy(s->line, lines, n * sizeof(struct line *));
@@ -143,17 +148,19 @@ struct err *tailing_add(struct tailing *t, const char *folder, struct line *cons
 
 /* ---- the thread ---- */
 
-/* Whether a segment is in the way: of a hub always, of a line's own log once a newer one has
- * begun behind it (the log was moved aside). */
+static bool is_oldest(const struct tailing *t, unsigned slot)
+{
+    for (unsigned i = 0; i < ACKS_SLOTS; i++)
+        if (t->slot[i].source == t->slot[slot].source && t->slot[i].began < t->slot[slot].began)
+            return false;
+    return true;
+}
+
+/* Whether a segment is in the way: of a hub always, of a line's own log when it was moved aside. */
 static bool is_in_the_way(const struct tailing *t, unsigned slot)
 {
-    const struct slot *x = &t->slot[slot];
-    if (!x->source->own)
-        return true;
-    for (unsigned i = 0; i < ACKS_SLOTS; i++)
-        if (t->slot[i].source == x->source && t->slot[i].began > x->began)
-            return true;
-    return false;
+    const struct source *s = t->slot[slot].source;
+    return !s->own || (is_oldest(t, slot) && access(s->run, F_OK) == 0);
 }
 
 static void look_for_old_segments(struct tailing *t)
@@ -228,6 +235,7 @@ void tailing_free(struct tailing *t)
     tailer_free(t->tailer);
     for (size_t i = 0; i < t->n; i++) {
         free(t->source[i]->folder);
+        free(t->source[i]->run);
         free(t->source[i]->line);
         free(t->source[i]);
     }

@@ -177,6 +177,22 @@ static void the_last_of_a_repeated_value_option_wins(void **state)
     assert_string_equal(l.o.channel, "b");
 }
 
+static void rolling_mode_takes_several_channels(void **state)
+{
+    (void)state;
+    struct line l;
+    PARSE(&l, "-R", "-n", "a,b", "-n", "c");
+    assert_runs(&l);
+    assert_int_equal(l.o.nchannels, 3);
+    assert_string_equal(l.o.channels[0], "a");
+    assert_string_equal(l.o.channels[1], "b");
+    assert_string_equal(l.o.channels[2], "c");
+    PARSE(&l, "-R", "-1", "-n", "a,b");
+    assert_usage(&l, "Several channels are for rolling mode only\n\n");
+    PARSE(&l, "-A", "-n", "a,b");
+    assert_usage(&l, "Several channels are for rolling mode only\n\n");
+}
+
 static void a_second_mode_is_a_usage_error_even_if_it_is_the_same(void **state)
 {
     (void)state;
@@ -287,6 +303,7 @@ int main(void)
         cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(unambiguous_prefixes_of_long_options_are_taken),
         cmocka_unit_test(the_last_of_a_repeated_value_option_wins),
+        cmocka_unit_test(rolling_mode_takes_several_channels),
         cmocka_unit_test(a_second_mode_is_a_usage_error_even_if_it_is_the_same),
         cmocka_unit_test(without_a_mode_nothing_is_done),
         cmocka_unit_test(diagnostics_name_the_option),

@@ -180,7 +180,6 @@ static void good_lines_are_read_and_bad_ones_told_of(void **state)
     read_text(text, sizeof text - 1);
     assert_slice(buf_slice(&names), "a f ");
     assert_int_equal(bad_lines, 4);
-    assert_said("<5>Reprocessing sync log file ");
     assert_said("records: line 4: Missing mailbox name: MAILBOX (foo: \"MAILBOX (foo\"");
     assert_said("records: line 5: Missing closing quote: \"b: ");
     assert_said("records: line 6: Unknown action type: FOO\\x01: \"FOO\\x01 x\"");
