@@ -109,15 +109,16 @@ class Cyrus:
 
     services: names out of imap, lmtp, sync, sieve, syncunix (sync_server on a socket).
     store: a folder made by copy_store() that the new server's store is copied from.
-    events: lines for EVENTS of cyrus.conf, where @C stands for the option -C of this server.
+    events, start, daemons: lines for EVENTS, START and DAEMON of cyrus.conf, where @C stands for
+    the option -C of this server.
     """
 
     def __init__(self, name="master", conf=None, services=("imap", "lmtp", "sync", "sieve"),
-                 install=SYSTEM, store=None, events=""):
+                 install=SYSTEM, store=None, events="", start="", daemons=""):
         self.name = name
         self.install = install
         self.services = tuple(services)
-        self.events = events
+        self.events, self.start_lines, self.daemons = events, start, daemons
         self.place = place()
         self.folder = self.place.new_folder(name)
         self.outside = self.folder
@@ -255,12 +256,13 @@ class Cyrus:
         programs = {"imap": "imapd", "lmtp": "lmtpd", "sync": "sync_server",
                     "sieve": "timsieved", "syncunix": "sync_server"}
         options = f"-C {self.folder}/imapd.conf"
-        lines = ["START {", f'  recover cmd="ctl_cyrusdb {options} -r"', "}", "SERVICES {"]
+        lines = ["START {", f'  recover cmd="ctl_cyrusdb {options} -r"', self.start_lines.replace("@C", options), "}", "SERVICES {"]
         for name in self.services:
             listen = self.sync_socket if name == "syncunix" else f"{self.address}:{PORTS[name]}"
             more = " -a" if name == "lmtp" else ""
             lines.append(f'  {name} cmd="{programs[name]} {options}{more}" listen="{listen}"')
-        lines += ["}", "EVENTS {", self.events.replace("@C", options), "}", ""]
+        lines += ["}", "EVENTS {", self.events.replace("@C", options), "}",
+                  "DAEMON {", self.daemons.replace("@C", options), "}", ""]
         (self.outside / "cyrus.conf").write_text("\n".join(lines))
 
     @property
