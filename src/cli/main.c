@@ -243,10 +243,12 @@ int main(int argc, char **argv)
     case OPTIONS_TELL:
         fputs(message, stdout);
         free(message);
+        options_free(&o);
         return 0;
     case OPTIONS_USAGE:
         fputs(message, stderr);
         free(message);
+        options_free(&o);
         return EX_USAGE;
     case OPTIONS_RUN:
         break;
@@ -261,5 +263,6 @@ int main(int argc, char **argv)
     else
         status = run(&o, config);
     config_free(config);
+    options_free(&o);
     return status;
 }

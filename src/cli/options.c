@@ -278,3 +278,10 @@ enum options_status options_parse(int argc, char **argv, struct options *out, ch
     o->noperands = (size_t)(argc - optind);
     return OPTIONS_RUN;
 }
+
+void options_free(struct options *o)
+{
+    for (size_t i = 0; i < o->nchannels && i < OPTIONS_CHANNELS; i++)
+        free(o->channels[i]);
+    o->nchannels = 0;
+}

@@ -28,7 +28,7 @@ struct options {
     const char *config_file;  /* -C; the default if not given */
     const char *input_file;   /* -f, or NULL */
     const char *channel;      /* -n, or NULL: the last one, in rolling mode the first */
-    const char *channels[OPTIONS_CHANNELS]; /* all of them, allocated for the life of the process */
+    char *channels[OPTIONS_CHANNELS]; /* all of them; options_free frees them */
     size_t nchannels;
     bool channel_list; /* one -n had several */
     const char *server;       /* -S, or NULL */
@@ -59,5 +59,8 @@ enum options_status {
 /* Reads all of argv, which it reorders, operands last. *message, unless OPTIONS_RUN, is
  * what has to be printed, complete with newlines; the caller frees it. Prints nothing. */
 enum options_status options_parse(int argc, char **argv, struct options *out, char **message);
+
+/* What options_parse has allocated. */
+void options_free(struct options *o);
 
 #endif

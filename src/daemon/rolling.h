@@ -13,7 +13,7 @@
 
 struct rolling_options {
     struct channel_options channel; /* connect.channel is not used; connect.stop is rolling's own */
-    const char *const *channels;    /* of -n; none: the default channel */
+    char *const *channels;    /* of -n; none: the default channel */
     size_t nchannels;
     const char *shutdown_file; /* -F, or NULL */
     int delay;                 /* -d, seconds; 0: as configured */

@@ -32,9 +32,10 @@ struct queue_waiting *queue_waiting(struct queue *q, unsigned shard, uint32_t sl
 {
     struct queue_waiting *l = mem_alloc(sizeof *l);
     struct cds_lfht_iter iter;
-    struct item *it;
-    urcu_memb_read_lock();
-    cds_lfht_for_each_entry(q->items, &iter, it, node) {
+    struct cds_lfht_node *node;
+    read_begin();
+    cds_lfht_for_each(q->items, &iter, node) {
+        struct item *it = caa_container_of(node, struct item, node);
         handed_over(it);
         /* relaxed: a slot that a push sets at this moment is left for the next time */
         word_t w = atomic_load_explicit(&it->word, memory_order_relaxed);
@@ -43,9 +44,8 @@ struct queue_waiting *queue_waiting(struct queue *q, unsigned shard, uint32_t sl
             collect(l, it, word_slots(w) & slots);
             fn(ctx, &it->pub.action);
         }
-        handing_over(it);
     }
-    urcu_memb_read_unlock();
+    read_end();
     return l;
 }
 

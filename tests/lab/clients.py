@@ -131,9 +131,6 @@ def _prepare(master, program, args, conf, env, inside):
     if inside:
         argv = master.command(*argv)
     environment = master.env(master.folder / log.name, inside)
-    # The preloaded syslog shim comes before the sanitizer's runtime; that is all right.
-    options = environment.get("ASAN_OPTIONS", "")
-    environment["ASAN_OPTIONS"] = ":".join(filter(None, [options, "verify_asan_link_order=0"]))
     environment.update(env or {})
     how = {"env": environment, "cwd": "/"}
     if master.install.is_chroot and not inside:

@@ -18,12 +18,15 @@ struct line {
 
 static void parse(struct line *l, const char *const *args)
 {
+    static struct options last; /* its strings live until the next line is parsed */
+    options_free(&last);
     l->argc = 0;
     l->argv[l->argc++] = (char *)"sync_client";
     for (; *args; args++)
         l->argv[l->argc++] = (char *)*args;
     l->argv[l->argc] = NULL;
     l->status = options_parse(l->argc, l->argv, &l->o, &l->message);
+    last = l->o;
 }
 
 #define PARSE(l, ...) parse(l, (const char *const[]){ __VA_ARGS__, NULL })
