@@ -89,6 +89,7 @@ const struct config_option config_options[] = {
     CHANNEL("sync_batchsize", CONFIG_INT, "8192"),
     CHANNEL("sync_connections", CONFIG_INT, "1"),
     SWITCH("sync_paced_handover", "no"),
+    STRING("sync_metrics_listen", NULL),
     { .name = "sync_compress", .type = CONFIG_ENUM, .def = "auto", .words = "auto on off", .per_channel = true },
     CHANNEL("sync_copyback_host", CONFIG_STRING, NULL),
     CHANNEL("sync_copyback_port", CONFIG_STRING, NULL),

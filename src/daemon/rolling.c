@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/line.h"
+#include "daemon/metrics_http.h"
 #include "daemon/status.h"
 #include "daemon/tailing.h"
 #include "fansync/buf.h"
@@ -35,6 +36,7 @@ struct rolling {
     size_t nlines, lines_cap;
     struct tailing *tailing;
     struct status_server *status;
+    struct metrics_http *metrics; /* NULL: not configured, or not to be had */
     atomic_int interrupt; /* ends the senders' waits */
     int ended_fd;
     struct arena arena; /* names of a fan-out's channels */
@@ -132,6 +134,16 @@ static struct err *add_channel(struct rolling *r, const char *name)
 
 /* ---- setting up and taking down ---- */
 
+/* Replication does not wait for monitoring. */
+static void serve_metrics(struct rolling *r)
+{
+    const char *address = config_string(r->config, "sync_metrics_listen");
+    struct err *err = address ? metrics_http_new(address, r->line, r->nlines, r->tailing, &r->metrics) : NULL;
+    if (err)
+        log_msg(LOG_ERR, "%s", err->msg);
+    err_free(err);
+}
+
 static struct err *set_up(struct rolling *r)
 {
     TRY(acks_new(&r->acks));
@@ -141,6 +153,7 @@ static struct err *set_up(struct rolling *r)
     for (size_t i = 0; i < r->o->nchannels; i++)
         TRY(add_channel(r, r->o->channels[i]));
     r->status = status_server_new(r->line, r->nlines, r->tailing);
+    serve_metrics(r);
     return NULL;
 }
 
@@ -161,6 +174,7 @@ static struct err *start(struct rolling *r)
 static void take_down(struct rolling *r)
 {
     atomic_store(&r->interrupt, 1);
+    metrics_http_free(r->metrics);
     status_server_free(r->status);
     if (r->tailing)
         tailing_stop(r->tailing);
@@ -196,18 +210,22 @@ static bool all_quiet(const struct rolling *r)
 /* Signals are let in by this wait only, so that none slips in between a look and the wait. */
 static void wait_for_something(struct rolling *r, int ms)
 {
-    struct pollfd f[1 + STATUS_FDS];
+    struct pollfd f[2 + STATUS_FDS];
     sigset_t none;
     struct timespec t = { ms / 1000, (ms % 1000) * 1000000L };
     sigemptyset(&none);
     f[0] = (struct pollfd){ .fd = r->ended_fd, .events = POLLIN };
-    size_t n = 1 + status_server_fds(r->status, f + 1);
-    if (ppoll(f, n, &t, &none) <= 0)
+    f[1] = (struct pollfd){ .fd = r->metrics ? metrics_http_fd(r->metrics) : -1, .events = POLLIN };
+    size_t n = 2 + status_server_fds(r->status, f + 2);
+    bool woken = ppoll(f, n, &t, &none) > 0;
+    if (r->metrics) /* also for the connections that have taken too long */
+        metrics_http_run(r->metrics);
+    if (!woken)
         return;
     eventfd_t ignored;
     if (f[0].revents)
         eventfd_read(r->ended_fd, &ignored);
-    status_server_serve(r->status, f + 1, n - 1);
+    status_server_serve(r->status, f + 2, n - 2);
 }
 
 static void watch(struct rolling *r, enum rolling_end *end)

@@ -8,6 +8,8 @@ import os
 import re
 import signal
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -273,6 +275,26 @@ def test_96_r_goes_into_the_background_and_98_not_as_a_daemon(users):
 def test_status_without_a_process(users):
     run = ours(users.master, "--status", check=False)
     assert run.status == 1 and "no process follows the logs of" in run.err
+
+
+def test_metrics_over_http(users):
+    port = 20000 + os.getpid() % 20000
+    with start_ours(users.master, "-R", conf={"sync_metrics_listen": f"127.0.0.1:{port}"}):
+        append(users, "a")
+        eventually(settled(users))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+            text = answer.read().decode()
+        assert 'fansync_connections{channel=""} 1\n' in text and text.endswith("# EOF\n")
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/other", timeout=5)
+
+
+def test_metrics_on_an_address_of_the_network_are_refused(users):
+    with start_ours(users.master, "-R", conf={"sync_metrics_listen": "192.0.2.1:9109"}) as client:
+        client.wait_log("sync_metrics_listen: '192.0.2.1:9109' is not on this machine's loopback")
+        append(users, "a")
+        eventually(lambda: count(users.replica, "a") == 1)
 
 
 # --- replicas that go away ---------------------------------------------------------------------
