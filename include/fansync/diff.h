@@ -73,6 +73,9 @@ enum mailbox_verdict {
 enum mailbox_verdict diff_mailbox(const struct mailbox_header *m, struct slice type,
                                   const struct replica_mailbox *r, bool reverseacls, const char **what);
 
+/* Entries, userids and values; modseqs do not count. */
+bool diff_annotations_equal(const struct annotation_list *x, const struct annotation_list *y);
+
 /* A counter of the replica that is above the master's, so that it would refuse any update
  * (§5.3 no. 6); NULL if there is none. */
 const char *diff_replica_is_ahead(const struct mailbox_header *m, const struct replica_mailbox *r);

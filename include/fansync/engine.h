@@ -56,6 +56,9 @@ struct err *engine_connect(struct engine *e);
 
 /* Whether there is a session, as far as is known without asking. */
 bool engine_connected(const struct engine *e);
+/* Whether #sieve mailboxes travel as mailboxes on the present session; else scripts go one by one,
+ * with META and USER. */
+bool engine_takes_sieve_mailboxes(const struct engine *e);
 /* Asks a session that has been idle whether it is still there. One that is not is dropped
  * without a word: the next item connects anew. */
 bool engine_probe(struct engine *e);

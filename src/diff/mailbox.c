@@ -18,7 +18,7 @@ static uint32_t option_bits(struct slice letters)
     return bits;
 }
 
-static bool annotations_equal(const struct annotation_list *x, const struct annotation_list *y)
+bool diff_annotations_equal(const struct annotation_list *x, const struct annotation_list *y)
 {
     if (x->n != y->n)
         return false;
@@ -75,7 +75,7 @@ static const char *first_difference(const struct mailbox_header *m, struct slice
         return "RACLMODSEQ";
     if (m->xconvmodseq != 0 && m->xconvmodseq != r->xconvmodseq)
         return "XCONVMODSEQ";
-    if (!annotations_equal(&m->annotations, &r->annotations))
+    if (!diff_annotations_equal(&m->annotations, &r->annotations))
         return "ANNOTATIONS";
     if (!same_or_unsaid(m->sync_crc, r->sync_crc))
         return "SYNC_CRC";

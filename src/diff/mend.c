@@ -106,7 +106,7 @@ static void index_copies(struct mender *d)
  * A copy keeps all that says when the message came into being, which no second delivery and
  * no COPY of a user shares. Each record is taken for the copy of one message only.
  */
-static bool is_copied(struct mender *d, const struct replica_detail *t)
+static bool find_copy(struct mender *d, const struct replica_detail *t, size_t *copy)
 {
     struct copies *c = map_get(&d->copied, guid_key(&t->guid));
     const struct records *rec = d->rec;
@@ -116,6 +116,7 @@ static bool is_copied(struct mender *d, const struct replica_detail *t)
             rec->savedate[i] != t->savedate || rec->createdmodseq[i] != t->createdmodseq)
             continue;
         c->i[k] = c->i[--c->n];
+        *copy = i;
         return true;
     }
     return false;
@@ -207,10 +208,14 @@ static void renumber(struct mender *d, size_t i)
     need_message(d, k, d->rec->uid[i], false);
 }
 
+/* The original may have been changed between a copy and the expunge that did not follow it. */
 static void copyback(struct mender *d, const struct replica_detail *t)
 {
-    if (!is_copied(d, t))
+    size_t i;
+    if (!find_copy(d, t, &i))
         append_theirs(d, t, ++d->last_uid);
+    else if (t->last_updated > d->rec->last_updated[i])
+        take_flags(d, copy_record(d, i, d->rec->uid[i]), t);
     expunge_there(d, t->uid);
 }
 
@@ -267,17 +272,6 @@ static void begin_header(struct mender *d)
         memcpy(m->userflags, d->m->userflags, m->nuserflags * sizeof *m->userflags);
 }
 
-static bool same_annotations(const struct annotation_list *x, const struct annotation_list *y)
-{
-    if (x->n != y->n)
-        return false;
-    for (size_t i = 0; i < x->n; i++)
-        if (!slice_eq(x->a[i].entry, y->a[i].entry) || !slice_eq(x->a[i].userid, y->a[i].userid) ||
-            !slice_eq(x->a[i].value, y->a[i].value))
-            return false;
-    return true;
-}
-
 /* The maximum of both sides; annotations are the side's whose modseq is higher (§7.6). */
 static void end_header(struct mender *d, uint64_t floor)
 {
@@ -285,7 +279,7 @@ static void end_header(struct mender *d, uint64_t floor)
     const struct replica_mailbox *r = d->r;
     bool raised = diff_replica_is_ahead(d->m, r) || d->last_uid > d->m->last_uid ||
                   r->foldermodseq > d->m->entry.foldermodseq;
-    if (r->highestmodseq > d->m->highestmodseq && !same_annotations(&m->annotations, &r->annotations))
+    if (r->highestmodseq > d->m->highestmodseq && !diff_annotations_equal(&m->annotations, &r->annotations))
         m->annotations = r->annotations;
     m->uidvalidity = r->uidvalidity > m->uidvalidity ? r->uidvalidity : m->uidvalidity;
     if (m->xconvmodseq)

@@ -123,4 +123,7 @@ void item_remove(struct queue *q, struct item *it);
 /* push.c: whether a USER action of its owner does all that this one asks for. */
 bool coverable(enum action_kind kind);
 
+/* queue.c: calls fn with every item of the table and its word as it was at some moment. */
+void item_each(struct queue *q, void (*fn)(void *ctx, struct item *it, word_t w), void *ctx);
+
 #endif

@@ -186,7 +186,7 @@ static enum queue_state state_of(word_t w)
     return word_state(w) == WORD_DEFERRED ? QUEUE_DEFERRED : QUEUE_QUEUED;
 }
 
-void queue_each(struct queue *q, void (*fn)(void *ctx, const struct queue_view *v), void *ctx)
+void item_each(struct queue *q, void (*fn)(void *ctx, struct item *it, word_t w), void *ctx)
 {
     struct cds_lfht_iter iter;
     struct cds_lfht_node *node;
@@ -195,15 +195,31 @@ void queue_each(struct queue *q, void (*fn)(void *ctx, const struct queue_view *
         struct item *it = caa_container_of(node, struct item, node);
         handed_over(it);
         /* relaxed: a picture of some moment; what never changes was ordered by the table */
-        word_t w = atomic_load_explicit(&it->word, memory_order_relaxed);
-        if (word_state(w) != WORD_DEAD) {
-            struct queue_view v = { it->pub.action, it->pub.owner, state_of(w),
-                                    atomic_load_explicit(&it->since_ns, memory_order_relaxed),
-                                    atomic_load_explicit(&it->attempts, memory_order_relaxed), it->shard };
-            fn(ctx, &v);
-        }
+        fn(ctx, it, atomic_load_explicit(&it->word, memory_order_relaxed));
     }
     read_end();
+}
+
+struct viewer {
+    void (*fn)(void *ctx, const struct queue_view *v);
+    void *ctx;
+};
+
+static void view(void *ctx, struct item *it, word_t w)
+{
+    const struct viewer *viewer = ctx;
+    if (word_state(w) == WORD_DEAD)
+        return;
+    struct queue_view v = { it->pub.action, it->pub.owner, state_of(w),
+                            atomic_load_explicit(&it->since_ns, memory_order_relaxed),
+                            atomic_load_explicit(&it->attempts, memory_order_relaxed), it->shard };
+    viewer->fn(viewer->ctx, &v);
+}
+
+void queue_each(struct queue *q, void (*fn)(void *ctx, const struct queue_view *v), void *ctx)
+{
+    struct viewer viewer = { fn, ctx };
+    item_each(q, view, &viewer);
 }
 
 static void older(void *ctx, const struct queue_view *v)

@@ -19,33 +19,30 @@ struct waiting_item {
 struct queue_waiting {
     struct waiting_item *w;
     size_t n, cap;
+    unsigned shard;
+    uint32_t slots;
+    void (*fn)(void *ctx, const struct action *a);
+    void *ctx;
 };
 
-static void collect(struct queue_waiting *l, struct item *it, uint32_t slots)
+/* A slot that a push sets at this moment is left for the next time. */
+static void collect(void *ctx, struct item *it, word_t w)
 {
+    struct queue_waiting *l = ctx;
+    bool waits = word_state(w) == WORD_QUEUED || word_state(w) == WORD_DEFERRED;
+    if (it->shard != l->shard || !waits || !(word_slots(w) & l->slots))
+        return;
     l->w = mem_grow(l->w, l->n, &l->cap, sizeof *l->w);
-    l->w[l->n++] = (struct waiting_item){ it, slots };
+    l->w[l->n++] = (struct waiting_item){ it, word_slots(w) & l->slots };
+    l->fn(l->ctx, &it->pub.action);
 }
 
 struct queue_waiting *queue_waiting(struct queue *q, unsigned shard, uint32_t slots,
                                     void (*fn)(void *ctx, const struct action *a), void *ctx)
 {
     struct queue_waiting *l = mem_alloc(sizeof *l);
-    struct cds_lfht_iter iter;
-    struct cds_lfht_node *node;
-    read_begin();
-    cds_lfht_for_each(q->items, &iter, node) {
-        struct item *it = caa_container_of(node, struct item, node);
-        handed_over(it);
-        /* relaxed: a slot that a push sets at this moment is left for the next time */
-        word_t w = atomic_load_explicit(&it->word, memory_order_relaxed);
-        bool waits = word_state(w) == WORD_QUEUED || word_state(w) == WORD_DEFERRED;
-        if (it->shard == shard && waits && (word_slots(w) & slots)) {
-            collect(l, it, word_slots(w) & slots);
-            fn(ctx, &it->pub.action);
-        }
-    }
-    read_end();
+    *l = (struct queue_waiting){ NULL, 0, 0, shard, slots, fn, ctx };
+    item_each(q, collect, l);
     return l;
 }
 

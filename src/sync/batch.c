@@ -166,10 +166,26 @@ static void join_owners(struct batch *b, const struct action *a)
         map_put(&b->joined, to, j);
 }
 
+/* A change of a #sieve mailbox is one of its owner's scripts, where these go one by one. */
+static bool is_of_scripts(struct batch *b, const struct action *a)
+{
+    struct mbentry e;
+    bool found = false;
+    if (engine_takes_sieve_mailboxes(b->engine))
+        return false;
+    struct err *err = store_lookup(b->store, &b->arena, a->a, &e, &found);
+    bool is = !err && found && e.kind == 'f';
+    err_free(err); /* the mailbox's own job meets it again */
+    return is;
+}
+
 static struct job *job_of(struct batch *b, const struct action *a)
 {
     switch (a->kind) {
     case ACTION_MAILBOX:
+        if (is_of_scripts(b, a))
+            return get_job(b, LIST_META, owner_of(b, a->a), none);
+        return group_of(b, a);
     case ACTION_RENAME:
         return group_of(b, a);
     case ACTION_QUOTA:

@@ -186,6 +186,11 @@ bool engine_connected(const struct engine *e)
     return e->session && !session_dead(e->session);
 }
 
+bool engine_takes_sieve_mailboxes(const struct engine *e)
+{
+    return e->sieve_mailbox;
+}
+
 bool engine_probe(struct engine *e)
 {
     if (engine_connected(e)) {

@@ -215,6 +215,25 @@ static void a_message_that_was_copied_before_is_not_copied_again(void **state)
     arena_free(&s.a);
 }
 
+static void flags_that_changed_after_the_copy_are_taken(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene(&s, ROW_COPYBACK);
+    has_copy(&s);
+    s.rec.last_updated[1] = 300;
+    s.details.d[0].last_updated = 301;
+    s.details.d[0].flags = REC_FLAGGED;
+    assert_true(mended(&s));
+    assert_int_equal(s.mend.rec.n, 1);
+    assert_int_equal(s.mend.rec.uid[0], 9);
+    assert_int_equal(s.mend.rec.flags[0], REC_FLAGGED);
+    assert_int_equal(s.mend.nmessages, 0);
+    assert_int_equal(s.mend.nexpunge, 1);
+    assert_sums(&s);
+    arena_free(&s.a);
+}
+
 static void one_copy_answers_for_one_message_only(void **state)
 {
     (void)state;
@@ -317,6 +336,7 @@ int main(void)
         cmocka_unit_test(a_message_of_the_replica_only_keeps_its_uid_when_it_is_above_ours),
         cmocka_unit_test(a_copied_message_gets_a_new_uid_and_is_expunged_there),
         cmocka_unit_test(a_message_that_was_copied_before_is_not_copied_again),
+        cmocka_unit_test(flags_that_changed_after_the_copy_are_taken),
         cmocka_unit_test(one_copy_answers_for_one_message_only),
         cmocka_unit_test(a_message_saved_at_another_time_is_no_copy),
         cmocka_unit_test(a_stale_record_is_expunged_there_and_nothing_changes_here),
