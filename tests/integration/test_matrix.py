@@ -158,6 +158,22 @@ def test_sieve_scripts_without_mailboxes(master, replica, between):
     assert sieve_commands(pair) == []
 
 
+def test_a_record_of_a_sieve_mailbox_is_one_of_its_owners_scripts(between):
+    """In rolling mode, towards a replica that takes no #sieve mailbox."""
+    pair = between(SYSTEM.name, "3.2.6")
+    with pair.master.imap() as admin:
+        admin.create("user/fred")
+    ours(pair.master, "-A")
+    pair.master.sync_log().write_bytes(b"")
+    with pair.master.sieve("fred") as s:
+        s.put("one", "keep;")
+        s.activate("one")
+    assert b"#sieve" in pair.master.sync_log().read_bytes()
+    run = ours(pair.master, "-R", "-1", "-v")
+    assert "SIEVE fred one.script" in run.out
+    assert pair.differences(sieve_mailboxes=False) == []
+
+
 def sieve_commands(pair, *args):
     run = ours(pair.master, *(args or ["-u", "fred"]), "-v")
     lines = [line.replace(" fred", "", 1) for line in run.out.splitlines() if "SIEVE" in line and "ENABLE" not in line]
