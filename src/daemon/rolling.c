@@ -80,6 +80,7 @@ static struct err *get_line(struct rolling *r, const char *name, struct line **o
     co.connect.channel = name;
     co.connect.stop = &r->interrupt;
     co.cached = true;
+    co.skip_locked = true; /* a user whom another client works on waits in the queue, not the sender with him */
     TRY(channel_open(&channel, r->config, r->store, &co));
     struct line_options lo = line_options(r, name);
     TRY(line_new(&channel, &lo, out));

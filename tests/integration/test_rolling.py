@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from test_modes import SyncLock
 
 from lab.clients import ours, start_ours, stock, stock_has_nothing_to_send
 from lab.proxy import Proxy
@@ -391,6 +392,19 @@ def test_a_failing_record_does_not_keep_a_growing_log(users):
         eventually(lambda: not log.with_name("log-run").exists(), timeout=30)
         assert "MAILBOX user.a\n" in log.read_text()
     assert "MAILBOX user.a\n" in log.read_text()
+
+
+def test_a_user_whom_another_client_works_on_holds_nobody_up(users):
+    with start_ours(users.master, "-R", conf={"sync_repeat_interval": 0}) as client:
+        eventually(settled(users))
+        with SyncLock(users, "a"):
+            append(users, "a")
+            append(users, "b")
+            eventually(lambda: count(users.replica, "b") == 1)
+            client.wait_log("  Deferred: MAILBOX user.a")
+            assert count(users.replica, "a") == 0
+        eventually(lambda: count(users.replica, "a") == 1)
+        eventually(settled(users))
 
 
 def test_malformed_records_are_told_and_kept(users):
