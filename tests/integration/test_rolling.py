@@ -3,6 +3,7 @@
 The numbers are the conformance statements of the operator's specification; where our client
 deliberately differs from the stock one the test says so.
 """
+import fcntl
 import json
 import os
 import re
@@ -180,6 +181,39 @@ def test_a_stock_client_may_take_over_and_give_back(users):
         eventually(lambda: count(users.replica, "a") == 7)
         eventually(settled(users))
     assert users.differences() == []
+
+
+def test_85_the_delay_is_the_least_time_between_two_batches(users):
+    """For the stock client it is the time between two looks: an upper bound of ours."""
+    with start_ours(users.master, "-R", "-d", "2"):
+        eventually(settled(users))
+        time.sleep(2)
+        begun = time.monotonic()
+        append(users, "a")
+        eventually(lambda: count(users.replica, "a") == 1)
+        assert time.monotonic() - begun < 1
+        append(users, "a")
+        eventually(lambda: count(users.replica, "a") == 2)
+        assert 1 < time.monotonic() - begun < 4
+
+
+def test_61_another_process_that_holds_the_logs_lock_loses_us_nothing(users):
+    log = users.master.sync_log()
+    with start_ours(users.master, "-R", conf={"sync_repeat_interval": 0}):
+        eventually(settled(users))
+        append(users, "a")
+        eventually(lambda: count(users.replica, "a") == 1)
+        for _ in range(3):
+            if not log.exists():
+                append(users, "a")
+                continue
+            with open(log, "r+b") as f:
+                fcntl.lockf(f, fcntl.LOCK_EX)
+                time.sleep(1)
+            append(users, "a")
+        want = count(users.master, "a")
+        eventually(lambda: count(users.replica, "a") == want)
+        eventually(settled(users))
 
 
 # --- signals, files, sessions ------------------------------------------------------------------

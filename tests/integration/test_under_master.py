@@ -76,6 +76,7 @@ def test_97_as_a_daemon_it_stays_and_is_started_again_when_it_ends(option):
 # --- writers at full speed ---------------------------------------------------------------------
 
 WRITERS = 12
+KILLS = int(os.environ.get("FANSYNC_KILLS", "20"))
 
 
 class Writers:
@@ -157,9 +158,8 @@ def test_57_58_twelve_writers_two_channels_and_every_record_is_read(busy):
 @pytest.mark.slow
 def test_59_killed_while_twelve_writers_write_nothing_is_lost(busy):
     pair, users = busy
-    kills = 20
     with Writers(pair.master, users) as writers:
-        for i in range(kills):
+        for i in range(KILLS):
             client = start_ours(pair.master, "-R", "-n", "east,west")
             time.sleep(0.05 + 0.02 * (i % 10))
             client.kill()
