@@ -1,8 +1,10 @@
 /*
  * What a replica is known to hold of each mailbox, so that a change need not begin with a
  * question (spec/algorithm.md §3.3). One file for each channel, in LMDB; it may be deleted at
- * any time. Only what the replica has confirmed, or was found equal, is in it, and every
- * change that rests on it carries SINCE_*: a wrong entry costs one refused command.
+ * any time. Only what the replica has confirmed, or was found equal, is in it, and a
+ * change that rests on it carries SINCE_* (but for a mailbox that is empty there, where the
+ * replica's own checks do): a wrong entry costs one refused command. What is unchanged here is
+ * not asked about, so a change made on the replica alone shows with the next change here.
  *
  * Never wrong after a crash: a process that dies leaves the last committed state, which is
  * older, never newer, than the replica's. After a crash of the machine the file is thrown away:

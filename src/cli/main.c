@@ -136,8 +136,8 @@ static int run(const struct options *o, struct config *config)
     if (err)
         process_fatal(EX_SOFTWARE, "%s", err->msg);
     open_channel(&channel, config, store, o);
-    process_delay(o->startup_delay);
     process_catch_signals();
+    process_delay(o->startup_delay);
     clock_gettime(CLOCK_MONOTONIC, &begun);
     struct run r = { .store = store, .verbose = o->verbose > 0, .skip_locked = o->skip_locked };
     r.engine = channel_engine(&channel, session_connect_retry, &channel.replica);
@@ -213,8 +213,8 @@ static int roll(const struct options *o, struct config **config)
     struct err *err = session_library_init();
     if (err)
         process_fatal(EX_SOFTWARE, "%s", err->msg);
-    process_delay(o->startup_delay);
     process_catch_signals();
+    process_delay(o->startup_delay);
     while (status = roll_once(o, *config, &end), end == ROLLING_AGAIN)
         read_again(o, config);
     return end == ROLLING_STOP ? process_stopped() : status;

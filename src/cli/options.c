@@ -74,7 +74,7 @@ static const char help_text[] =
     "                            several: NAME,NAME, or -n more than once\n"
     "  -S, --server HOST         the replica\n"
     "  -F, --shutdown-file FILE  end when this file appears\n"
-    "  -d, --delay N             seconds between two looks at the log\n"
+    "  -d, --delay N             least seconds between two batches; 0: none\n"
     "  -t, --timeout N           seconds of a session before a restart; 0: no restart\n"
     "  -w, --delayed-startup N   seconds to wait before connecting\n"
     "  -p, --dest-partition P    with -u, -m: partition on the replica\n"
@@ -183,6 +183,14 @@ static int number(const char *text)
     return v < -INT_MAX ? -INT_MAX : v > INT_MAX ? INT_MAX : (int)v;
 }
 
+/* What is no number leaves it to the configuration. */
+static int delay(const char *text)
+{
+    char *end;
+    strtol(text, &end, 10);
+    return end == text ? OPTIONS_AS_CONFIGURED : number(text) < 0 ? OPTIONS_BAD_DELAY : number(text);
+}
+
 static int not_negative(int n)
 {
     return n > 0 ? n : 0;
@@ -211,7 +219,7 @@ static void take_value(struct options *o, int opt, const char *value)
     case 'S': o->server = value; break;
     case 'F': o->shutdown_file = value; break;
     case 'p': o->partition = value; break;
-    case 'd': o->delay = number(value); break;
+    case 'd': o->delay = delay(value); break;
     case 't': o->timeout = not_negative(number(value)); break;
     case 'w': o->startup_delay = not_negative(number(value)); break;
     default: break;
@@ -240,7 +248,7 @@ enum options_status options_parse(int argc, char **argv, struct options *out, ch
 {
     struct options *o = out;
     int opt;
-    *o = (struct options){ .config_file = DEFAULT_CONFIG, .timeout = DEFAULT_TIMEOUT };
+    *o = (struct options){ .config_file = DEFAULT_CONFIG, .timeout = DEFAULT_TIMEOUT, .delay = OPTIONS_AS_CONFIGURED };
     *message = NULL;
     optind = 0; /* glibc: start afresh */
     opterr = 0;
@@ -262,7 +270,7 @@ enum options_status options_parse(int argc, char **argv, struct options *out, ch
         else
             take_flag(o, opt);
         /* The stock client would sleep for 136 years (§4.1). */
-        if (o->delay < 0)
+        if (o->delay == OPTIONS_BAD_DELAY)
             return usage_text(message, "The delay must not be negative");
     }
     if (o->mode == MODE_NONE)

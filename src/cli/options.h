@@ -20,6 +20,8 @@ enum options_mode {
 
 #define OPTIONS_CHANNELS 64
 
+enum { OPTIONS_AS_CONFIGURED = -1, OPTIONS_BAD_DELAY = -2 };
+
 /* Strings and operands point into argv. */
 struct options {
     enum options_mode mode;
@@ -34,7 +36,7 @@ struct options {
     const char *server;       /* -S, or NULL */
     const char *shutdown_file; /* -F, or NULL */
     const char *partition;    /* -p, or NULL */
-    int delay;                /* -d, seconds; 0: as configured */
+    int delay;                /* -d, seconds; or OPTIONS_AS_CONFIGURED */
     int timeout;              /* -t, seconds of a session before RESTART; 0: never */
     int startup_delay;        /* -w, seconds; 0: none */
     int verbose;              /* -v, counted */

@@ -27,21 +27,33 @@ static void make_folder(const struct config *config, const char *folder)
     free(parent);
 }
 
+/* Beside the stock client's own cache where one is configured: that one is not ours to replace. */
+static char *cache_path(const struct channel *c)
+{
+    const char *stock = config_channel_string(c->config, c->name, "sync_cache_db_path");
+    struct buf path = BUF_INIT;
+    if (stock)
+        buf_printf(&path, "%s.fansync", stock);
+    else
+        config_sync_path(c->config, c->name, "replica.cache", &path);
+    char *copy = mem_strdup(buf_cstr(&path));
+    buf_free(&path);
+    return copy;
+}
+
 static void open_cache(struct channel *c)
 {
-    const char *path = config_channel_string(c->config, c->name, "sync_cache_db_path");
-    char *own = path_of(c->config, c->name, "replica.cache");
-    if (!path)
-        make_folder(c->config, c->folder);
+    char *path = cache_path(c);
+    make_folder(c->config, c->folder);
     struct buf replica = BUF_INIT;
     buf_printf(&replica, "%s:%s", c->replica.session.server, c->replica.session.port ? c->replica.session.port : "");
-    struct err *err = cache_open(path ? path : own, buf_cstr(&replica), &c->cache);
+    struct err *err = cache_open(path, buf_cstr(&replica), &c->cache);
     if (err) {
         log_msg(LOG_WARNING, "%s: doing without", err->msg);
         err_free(err);
     }
     buf_free(&replica);
-    free(own);
+    free(path);
 }
 
 struct err *channel_open(struct channel *c, const struct config *config, struct store *store,

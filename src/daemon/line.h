@@ -29,7 +29,9 @@ struct line_options {
     unsigned connections;
     struct acks *acks;
     int ended_fd; /* an eventfd, signalled when a sender has ended */
-    bool paced_handover; /* the log as the stock client leaves it */
+    /* Set when one line has been told to end, or cannot go on: all do. A line that ended alone would
+     * keep logs from being retired. */
+    atomic_int *end_all;
 };
 
 enum sender_state { SENDER_CONNECTING, SENDER_WAITING, SENDER_IDLE, SENDER_SENDING, SENDER_ENDED };

@@ -38,6 +38,7 @@ struct rolling {
     struct status_server *status;
     struct metrics_http *metrics; /* NULL: not configured, or not to be had */
     atomic_int interrupt; /* ends the senders' waits */
+    atomic_int end_all;   /* a line has ended, and all end with it */
     int ended_fd;
     struct arena arena; /* names of a fan-out's channels */
 };
@@ -57,7 +58,7 @@ static struct line *find_line(const struct rolling *r, const char *name)
 static struct line_options line_options(struct rolling *r, const char *name)
 {
     const struct rolling_options *o = r->o;
-    int64_t delay = o->delay ? o->delay : config_channel_duration(r->config, name, "sync_repeat_interval");
+    int64_t delay = o->delay >= 0 ? o->delay : config_channel_duration(r->config, name, "sync_repeat_interval");
     int64_t connections = config_channel_int(r->config, name, "sync_connections");
     return (struct line_options){
         .delay_ns = delay * SECOND,
@@ -66,6 +67,7 @@ static struct line_options line_options(struct rolling *r, const char *name)
         .connections = connections < 1 ? 1 : connections > 64 ? 64 : (unsigned)connections,
         .acks = r->acks,
         .ended_fd = r->ended_fd,
+        .end_all = &r->end_all,
     };
 }
 
@@ -233,7 +235,7 @@ static void watch(struct rolling *r, enum rolling_end *end)
 {
     const struct rolling_options *o = r->o;
     *end = ROLLING_ENDED;
-    while (running(r) > 0) {
+    while (running(r) > 0 && !atomic_load(&r->end_all)) {
         if (atomic_load(o->stop)) {
             *end = ROLLING_STOP;
             return;

@@ -16,7 +16,7 @@ struct rolling_options {
     char *const *channels;    /* of -n; none: the default channel */
     size_t nchannels;
     const char *shutdown_file; /* -F, or NULL */
-    int delay;                 /* -d, seconds; 0: as configured */
+    int delay;                 /* -d, seconds; negative: as configured */
     int session_limit;         /* -t */
     bool once;                 /* -1 */
     /* What signals have asked for; the main thread's. */

@@ -144,12 +144,34 @@ static void spill_if_wanted(struct work_place *p)
     buf_free(&s.lines);
 }
 
+/* ---- the end ---- */
+
+static void end_process(struct work_place *p, int status)
+{
+    int expected = 0;
+    atomic_compare_exchange_strong(&p->line->exit_status, &expected, status);
+    atomic_store(p->line->o.end_all, 1);
+    line_end(p->line);
+}
+
+/* Looked at before anything is sent; the file goes, the log stays (§4.1). */
+static bool is_told_to_end(struct work_place *p)
+{
+    const char *file = p->line->o.shutdown_file;
+    if (!file || access(file, F_OK) < 0)
+        return false;
+    if (unlink(file) < 0 && errno != ENOENT)
+        log_msg(LOG_ERR, "IOERROR: unlink failed: filename=<%s> syserror=<%s>", file, strerror(errno));
+    end_process(p, 0);
+    return true;
+}
+
 /* A wait during which everything but sending goes on. */
 static void pause_for(struct work_place *p, int64_t seconds)
 {
     int64_t until = now_ns() + seconds * SECOND;
     set_state(p, SENDER_WAITING);
-    while (!is_closing(p) && now_ns() < until) {
+    while (!is_closing(p) && now_ns() < until && !is_told_to_end(p)) {
         wait_until(p, until, -1);
         spill_if_wanted(p);
     }
@@ -171,13 +193,6 @@ static struct err *connect_once(void *ctx, struct session **out)
     return err;
 }
 
-static void end_line(struct work_place *p, int status)
-{
-    int expected = 0;
-    atomic_compare_exchange_strong(&p->line->exit_status, &expected, status);
-    line_end(p->line);
-}
-
 static void cannot_connect(struct work_place *p, const struct err *err)
 {
     const struct connector *c = &p->line->channel.replica;
@@ -186,7 +201,7 @@ static void cannot_connect(struct work_place *p, const struct err *err)
     if (err->kind == ERR_INTERRUPTED)
         return;
     if (connect_is_final(c, err)) {
-        end_line(p, 1);
+        end_process(p, 1);
         return;
     }
     p->connect_wait = connect_next_wait(p->connect_wait, c->maxwait);
@@ -227,7 +242,7 @@ static void look_at_session(struct work_place *p, bool progress)
     if (engine_connected(p->engine) || is_closing(p))
         return;
     if (c->once) { /* B.1: a replica that said BYE is no error */
-        end_line(p, engine_lost_by(p->engine) == ERR_BYE ? 0 : 1);
+        end_process(p, engine_lost_by(p->engine) == ERR_BYE ? 0 : 1);
         return;
     }
     if (progress)
@@ -306,18 +321,6 @@ static void run_batch(struct work_place *p, size_t n)
 }
 
 /* ---- the loop ---- */
-
-/* Looked at before anything is sent; the file goes, the log stays (§4.1). */
-static bool is_told_to_end(struct work_place *p)
-{
-    const char *file = p->line->o.shutdown_file;
-    if (!file || access(file, F_OK) < 0)
-        return false;
-    if (unlink(file) < 0 && errno != ENOENT)
-        log_msg(LOG_ERR, "IOERROR: unlink failed: filename=<%s> syserror=<%s>", file, strerror(errno));
-    line_end(p->line);
-    return true;
-}
 
 static bool session_is_over(struct work_place *p)
 {

@@ -1,5 +1,5 @@
 /*
- * What a running process tells of itself: over a Unix socket in the sync folder of each channel,
+ * What a running process tells of itself: over a Unix socket in each folder whose log it follows,
  * and in the log for SIGUSR1. Everything is the main thread's; it reads what senders and the
  * tailing thread write down (daemon/line.h, daemon/tailing.h).
  *
@@ -26,7 +26,7 @@ void status_write(struct buf *out, enum status_format format, struct line *const
 void status_log(struct line *const *lines, size_t n, struct tailing *tailing);
 
 struct status_server;
-/* Listens in every line's folder; one that cannot be listened in is told in the log and left
+/* Listens in every folder whose log is followed, hubs' too; one that cannot be listened in is told in the log and left
  * out. lines and tailing are borrowed. */
 struct status_server *status_server_new(struct line *const *lines, size_t n, struct tailing *tailing);
 void status_server_free(struct status_server *s);

@@ -64,8 +64,9 @@ struct status_server *status_server_new(struct line *const *lines, size_t n, str
     s->lines = lines;
     s->n = n;
     s->tailing = tailing;
-    for (size_t i = 0; i < n && s->nfds < STATUS_FDS; i++) {
-        int fd = listen_in(lines[i]->channel.folder);
+    struct tailing_status followed;
+    for (size_t i = 0; s->nfds < STATUS_FDS && tailing_status(tailing, i, &followed); i++) {
+        int fd = listen_in(followed.folder);
         if (fd >= 0)
             s->fd[s->nfds++] = fd;
     }
@@ -78,9 +79,10 @@ void status_server_free(struct status_server *s)
         return;
     for (size_t i = 0; i < s->nfds; i++)
         close(s->fd[i]);
-    for (size_t i = 0; i < s->n; i++) {
+    struct tailing_status followed;
+    for (size_t i = 0; tailing_status(s->tailing, i, &followed); i++) {
         struct buf path = BUF_INIT;
-        buf_printf(&path, "%s" SOCKET_NAME, s->lines[i]->channel.folder);
+        buf_printf(&path, "%s" SOCKET_NAME, followed.folder);
         unlink(buf_cstr(&path));
         buf_free(&path);
     }

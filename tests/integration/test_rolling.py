@@ -284,6 +284,18 @@ def test_87_88_a_shutdown_file_while_it_runs_and_that_of_another_channel(users):
         assert other.exists() and not mine.exists()
 
 
+@pytest.mark.lab(replicas=("east", "west"))
+def test_a_shutdown_file_ends_all_channels_of_the_process(pair):
+    """One that ended alone would keep logs from being retired."""
+    file = pair.master.outside / "conf/stop"
+    with start_ours(pair.master, "-R", "-n", "east,west", "-F", str(file)) as client:
+        eventually(settled(pair, "west"))
+        file.write_text("")
+        pair.master.own(file)
+        assert client.finish(10).status == 0
+        assert not file.exists()
+
+
 def test_89_a_session_ends_after_its_time(users):
     with start_ours(users.master, "-R", "-t", "1") as client:
         client.wait_log("sync_client RESTART succeeded", count=2)
@@ -478,6 +490,7 @@ def test_a_hub_feeds_several_replicas_and_one_that_is_away_holds_nobody_up(pair)
             admin.create("user/a")
         append(pair, "a", n=3)
         eventually(lambda: count(east, "a") == 3)
+        assert [c["channel"] for c in status(pair, "-n", "hub")["channels"]] == ["east", "west"]
         assert not pair.master.sync_log("east").exists() or pair.master.sync_log("east").stat().st_size == 0
         eventually(lambda: hub.stat().st_size == 0, timeout=30, what="the retirement of the hub's log")
         assert b"user.a" in pair.master.sync_log("west").read_bytes()

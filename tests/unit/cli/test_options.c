@@ -127,7 +127,7 @@ static void without_options_the_defaults_hold(void **state)
     assert_runs(&l);
     assert_string_equal(l.o.config_file, "/etc/imapd.conf");
     assert_int_equal(l.o.timeout, 600);
-    assert_int_equal(l.o.delay, 0);
+    assert_int_equal(l.o.delay, OPTIONS_AS_CONFIGURED);
     assert_int_equal(l.o.startup_delay, 0);
     assert_int_equal(l.o.noperands, 0);
     assert_null(l.o.server);
@@ -262,7 +262,8 @@ static void numbers_are_read_like_atoi(void **state)
         struct line l;
         PARSE(&l, "-R", "-d", cases[i].text, "-t", cases[i].text, "-w", cases[i].text);
         assert_runs(&l);
-        assert_int_equal(l.o.delay, cases[i].value);
+        bool is_number = cases[i].value != 0;
+        assert_int_equal(l.o.delay, is_number ? cases[i].value : OPTIONS_AS_CONFIGURED);
         assert_int_equal(l.o.timeout, cases[i].value);
         assert_int_equal(l.o.startup_delay, cases[i].value);
     }
@@ -278,6 +279,9 @@ static void negative_numbers_mean_none_but_for_the_delay(void **state)
     assert_int_equal(l.o.startup_delay, 0);
     PARSE(&l, "-R", "-d", "-1");
     assert_usage(&l, "The delay must not be negative\n\n");
+    PARSE(&l, "-R", "-d", "0"); /* at once, whatever is configured */
+    assert_runs(&l);
+    assert_int_equal(l.o.delay, 0);
 }
 
 static void help_and_version_are_told(void **state)
