@@ -22,4 +22,8 @@ bool log_progress_wanted(void);
 /* One progress line, without newline. */
 void log_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Puts "[tag] " in front of all that this thread says from now on, so that channels of one
+ * process can be told apart; NULL: nothing. Borrowed. */
+void log_tag(const char *tag);
+
 #endif

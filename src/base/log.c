@@ -12,6 +12,7 @@
 
 static const char *log_ident = "sync_client"; /* set by log_open, before threads */
 static bool log_to_stderr;
+static _Thread_local const char *log_thread_tag;
 static bool progress_stdout, progress_syslog;
 
 void log_open(const char *ident, int facility, bool to_stderr)
@@ -19,6 +20,17 @@ void log_open(const char *ident, int facility, bool to_stderr)
     log_ident = mem_strdup(ident); /* openlog keeps the pointer */
     log_to_stderr = to_stderr;
     openlog(log_ident, LOG_PID, facility);
+}
+
+void log_tag(const char *tag)
+{
+    log_thread_tag = tag;
+}
+
+static void add_tag(struct buf *b)
+{
+    if (log_thread_tag)
+        buf_printf(b, "[%s] ", log_thread_tag);
 }
 
 static void write_line(FILE *f, struct buf *line)
@@ -32,6 +44,7 @@ void log_msg(int priority, const char *fmt, ...)
 {
     struct buf b = BUF_INIT;
     va_list ap;
+    add_tag(&b);
     va_start(ap, fmt);
     buf_vprintf(&b, fmt, ap);
     va_end(ap);
@@ -62,6 +75,7 @@ void log_progress(const char *fmt, ...)
         return;
     struct buf b = BUF_INIT;
     va_list ap;
+    add_tag(&b);
     va_start(ap, fmt);
     buf_vprintf(&b, fmt, ap);
     va_end(ap);

@@ -27,6 +27,7 @@ struct line_options {
     int64_t session_limit; /* seconds of a session before RESTART; 0: none */
     const char *shutdown_file; /* NULL: none */
     unsigned connections;
+    bool tagged; /* one of several: its messages name the channel */
     struct acks *acks;
     int ended_fd; /* an eventfd, signalled when a sender has ended */
     /* Set when one line has been told to end, or cannot go on: all do. A line that ended alone would

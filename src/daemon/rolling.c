@@ -45,6 +45,21 @@ struct rolling {
 
 /* ---- channels ---- */
 
+/* What the log of a hub feeds; NULL: it is no hub. */
+static const char *fanout_of(const struct rolling *r, const char *name)
+{
+    struct buf key = BUF_INIT;
+    if (!name)
+        return NULL;
+    buf_printf(&key, "%s_sync_fanout", name);
+    for (char *p = key.data + key.start; p < key.data + key.end; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    const char *list = config_overflow(r->config, buf_cstr(&key));
+    buf_free(&key);
+    return list;
+}
+
 static struct line *find_line(const struct rolling *r, const char *name)
 {
     for (size_t i = 0; i < r->nlines; i++) {
@@ -65,6 +80,7 @@ static struct line_options line_options(struct rolling *r, const char *name)
         .session_limit = o->session_limit,
         .shutdown_file = o->shutdown_file ? o->shutdown_file : config_channel_string(r->config, name, "sync_shutdown_file"),
         .connections = connections < 1 ? 1 : connections > 64 ? 64 : (unsigned)connections,
+        .tagged = o->nchannels > 1 || fanout_of(r, o->nchannels ? o->channels[0] : NULL),
         .acks = r->acks,
         .ended_fd = r->ended_fd,
         .end_all = &r->end_all,
@@ -92,20 +108,6 @@ static struct err *get_line(struct rolling *r, const char *name, struct line **o
 }
 
 /* ---- hubs: one log that feeds several channels ---- */
-
-static const char *fanout_of(const struct rolling *r, const char *name)
-{
-    struct buf key = BUF_INIT;
-    if (!name)
-        return NULL;
-    buf_printf(&key, "%s_sync_fanout", name);
-    for (char *p = key.data + key.start; p < key.data + key.end; p++)
-        if (*p >= 'A' && *p <= 'Z')
-            *p = (char)(*p - 'A' + 'a');
-    const char *list = config_overflow(r->config, buf_cstr(&key));
-    buf_free(&key);
-    return list;
-}
 
 static struct err *add_hub(struct rolling *r, const char *hub, const char *list)
 {

@@ -370,6 +370,8 @@ void *sender_main(void *sender)
     struct sender *s = sender;
     struct work_place p = { .s = s, .line = s->line };
     queue_thread_begin();
+    if (s->line->o.tagged)
+        log_tag(s->line->channel.name ? s->line->channel.name : "");
     p.engine = channel_engine(&s->line->channel, connect_once, &p);
     p.batch = batch_new(p.engine, s->line->channel.store);
     while (!is_closing(&p))

@@ -467,7 +467,7 @@ def test_malformed_records_are_told_and_kept(users):
 
 @pytest.mark.lab(replicas=("east", "west"))
 def test_several_channels_in_one_process(pair):
-    with start_ours(pair.master, "-R", "-n", "east,west"):
+    with start_ours(pair.master, "-R", "-n", "east,west") as client:
         with pair.master.imap() as admin:
             admin.create("user/a")
         append(pair, "a", n=3)
@@ -475,6 +475,9 @@ def test_several_channels_in_one_process(pair):
             eventually(lambda: count(replica, "a") == 3)
         eventually(settled(pair, "west"))
         assert [c["channel"] for c in status(pair, "-n", "east")["channels"]] == ["east", "west"]
+        with open(pair.master.sync_log("west"), "a") as log:
+            log.write("UNMAILBOX user.a.never\n")
+        client.wait_log(r"^\[west\] SYNCNOTICE: attempt to UNMAILBOX without a tombstone")
     assert pair.differences() == []
 
 
