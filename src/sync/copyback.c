@@ -165,7 +165,10 @@ static struct err *try_plan(struct attempt *t, bool *again, struct err **fault)
         *fault = compare_conflict(w, &t->rows);
         return NULL;
     }
-    TRY(fetch_to_master(w, &t->mend, fault));
+    if (w->entry->kind == 'f')
+        *fault = master_enable_sieve(w->unit->engine);
+    if (!*fault)
+        TRY(fetch_to_master(w, &t->mend, fault));
     if (!*fault)
         *fault = tell_master(w, &t->mend);
     if (!*fault) {

@@ -42,4 +42,20 @@ void master_drop(struct engine *e)
         return;
     session_close(e->master);
     e->master = NULL;
+    e->master_sieve = false;
+}
+
+/* A greeting on a Unix socket offers nothing, and the command works all the same (spec/store.md
+ * §8.5); a server that does not know it refuses it, and the mailbox then. */
+struct err *master_enable_sieve(struct engine *e)
+{
+    if (e->master_sieve)
+        return NULL;
+    e->master_sieve = true;
+    struct buf *b = session_begin(e->master, "APPLY CAPABILITIES", NULL, NULL, NULL, NULL);
+    buf_addc(b, '(');
+    dlist_item_str(b, slice_str("SIEVE-MAILBOX"));
+    buf_addc(b, ')');
+    TRY(session_end(e->master));
+    return session_drain(e->master);
 }

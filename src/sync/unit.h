@@ -82,6 +82,7 @@ struct engine {
     struct engine_options o;
     struct session *session;
     struct session *master;   /* to the master's own server; opened when first needed */
+    bool master_sieve;        /* it was told that #sieve mailboxes come */
     bool master_told;         /* that it cannot be had */
     bool sieve_mailbox;       /* enabled on this session */
     enum err_kind lost_by;          /* how the last session ended that was lost */
@@ -150,6 +151,8 @@ struct err *detail_ask(struct work *w, const struct compare_result *c);
 /* master.c: the master's own server. False: none is configured or answers, which is told. */
 bool master_session(struct engine *e);
 void master_drop(struct engine *e);
+/* Before a #sieve mailbox: without it the server takes none. The error is the session's. */
+struct err *master_enable_sieve(struct engine *e);
 
 /* copyback.c: changes the master as the comparison wants; w becomes WORK_SEND or WORK_FAILED.
  * An error is the replica's session's. */

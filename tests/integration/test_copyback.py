@@ -329,6 +329,22 @@ def test_with_force_a_message_of_the_replica_only_is_an_error_and_no_header_is_h
     assert after.records == before.records and after.mailboxes == before.mailboxes
 
 
+@pytest.mark.lab(services=SERVICES)
+def test_sieve_scripts_of_both_sides(fred):
+    """Scripts are messages of a #sieve mailbox, which a server takes only when told so."""
+    with_service(fred)
+    with fred.master.sieve("fred") as s:
+        s.put("first", "keep;")
+    ours(fred.master, "-A")
+    for server, name in ((fred.replica, "theirs"), (fred.master, "ours")):
+        with server.sieve("fred") as s:
+            s.put(name, "keep;")
+    ours(fred.master, "-A")
+    ours(fred.master, "-A")
+    assert fred.differences(history=False) == []
+    assert len(dump(fred.master).live("user.fred.#sieve")) == 3
+
+
 # --- crashes and races -------------------------------------------------------------------------
 
 
