@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from lab.clients import ours, stock_has_nothing_to_send
+from lab.clients import ours, stock, stock_has_nothing_to_send
 from lab.edits import random_edits
 from lab.proxy import Proxy
 
@@ -138,3 +138,41 @@ def test_random_renames_and_deletes_arrive(filled_pair, seed):
         run = ours(pair.master, "-A")
         assert run.log_lines("SYNCERROR|IOERROR") == []
         assert_in_step(pair)
+
+
+# --- one name, two mailboxes: made on both sides by themselves -----------------------------------
+
+
+def made_on_both(pair, here, there):
+    """A folder of one name on both sides, with that many messages each."""
+    with pair.master.imap() as admin:
+        admin.create("user/fred")
+    ours(pair.master, "-A")
+    for server, n in ((pair.master, here), (pair.replica, there)):
+        with server.imap("fred") as c:
+            c.create("INBOX/Twice")
+            for i in range(n):
+                c.append("INBOX/Twice", b"Subject: %d\r\n\r\non %s\r\n" % (i, server.name.encode()))
+
+
+@pytest.mark.parametrize("here", [0, 2])
+def test_an_empty_folder_of_another_uniqueid_makes_room_as_with_the_stock_client(pair, here):
+    made_on_both(pair, here, 0)
+    ours(pair.master, "-A")
+    assert pair.differences() == []
+    assert stock_has_nothing_to_send(pair.master) == []
+
+
+@pytest.mark.parametrize("client", [ours, stock])
+def test_a_filled_folder_of_another_uniqueid_stays_and_is_an_error_as_with_the_stock_client(pair, client):
+    made_on_both(pair, 1, 2)
+    assert client(pair.master, "-A", check=False).status == 1
+    with pair.replica.imap("fred") as c:
+        assert len(c.uids("INBOX/Twice")) == 2
+
+
+@pytest.mark.parametrize("client", [ours, stock])
+def test_with_force_a_filled_folder_of_another_uniqueid_is_replaced_as_with_the_stock_client(pair, client):
+    made_on_both(pair, 1, 2)
+    client(pair.master, "-O", "-A")
+    assert pair.differences() == []
