@@ -139,16 +139,18 @@ def assert_in_step(pair):
 
 @pytest.mark.slow
 def test_57_58_twelve_writers_two_channels_and_every_record_is_read(busy):
+    """Started by the master process from its section DAEMON."""
     pair, users = busy
-    with start_ours(pair.master, "-R", "-n", "east,west"):
-        with Writers(pair.master, users) as writers:
-            time.sleep(5)
-        assert writers.faults == []
-        eventually(settled(pair, "east"), timeout=60)
-        told = status(pair, "-n", "east")
-        read = {log["folder"].rstrip("/").rpartition("/")[2]: log["records"] for log in told["logs"]}
-        for channel in told["channels"]:  # records that waited while their log was moved aside come again
-            read[channel["channel"]] -= channel["spilled"]
+    pair.master.set_daemons(f'  fansync cmd="{our_client()} @C -r -n east,west"')
+    pair.master.restart()
+    with Writers(pair.master, users) as writers:
+        time.sleep(5)
+    assert writers.faults == []
+    eventually(settled(pair, "east"), timeout=60)
+    told = status(pair, "-n", "east")
+    read = {log["folder"].rstrip("/").rpartition("/")[2]: log["records"] for log in told["logs"]}
+    for channel in told["channels"]:  # records that waited while their log was moved aside come again
+        read[channel["channel"]] -= channel["spilled"]
     written = pair.master.sync_log("control").read_bytes().count(b"\n")
     assert read == {"east": written, "west": written}
     assert written > 1000

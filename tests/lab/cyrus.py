@@ -256,7 +256,8 @@ class Cyrus:
         programs = {"imap": "imapd", "lmtp": "lmtpd", "sync": "sync_server",
                     "sieve": "timsieved", "syncunix": "sync_server"}
         options = f"-C {self.folder}/imapd.conf"
-        lines = ["START {", f'  recover cmd="ctl_cyrusdb {options} -r"', self.start_lines.replace("@C", options), "}", "SERVICES {"]
+        lines = ["START {", f'  recover cmd="ctl_cyrusdb {options} -r"',
+                 self.start_lines.replace("@C", options), "}", "SERVICES {"]
         for name in self.services:
             listen = self.sync_socket if name == "syncunix" else f"{self.address}:{PORTS[name]}"
             more = " -a" if name == "lmtp" else ""
@@ -264,6 +265,11 @@ class Cyrus:
         lines += ["}", "EVENTS {", self.events.replace("@C", options), "}",
                   "DAEMON {", self.daemons.replace("@C", options), "}", ""]
         (self.outside / "cyrus.conf").write_text("\n".join(lines))
+
+    def set_daemons(self, lines):
+        """Changes section DAEMON of cyrus.conf; restart() makes it count."""
+        self.daemons = lines
+        self._write_cyrus_conf()
 
     @property
     def sync_socket(self):
