@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fansync/buf.h"
 #include "fansync/mem.h"
 
 #define FIRST_SLEEP_MS 1
@@ -97,4 +98,13 @@ bool files_write_all(int fd, struct slice bytes)
         bytes = slice_of(bytes.p + n, bytes.n - (size_t)n);
     }
     return true;
+}
+
+char *files_path(const char *folder, const char *name)
+{
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s/%s", folder, name);
+    char *path = mem_strdup(buf_cstr(&b));
+    buf_free(&b);
+    return path;
 }

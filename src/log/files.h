@@ -21,6 +21,9 @@ int files_try_lock(int fd);
 struct err *files_lock(int fd, int64_t wait_ms, const char *path) __attribute__((warn_unused_result));
 void files_unlock(int fd);
 
+/* FOLDER/NAME; the caller frees it. */
+char *files_path(const char *folder, const char *name);
+
 /* True if path names the file that is open as fd. */
 bool files_same(int fd, const char *path);
 

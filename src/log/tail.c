@@ -74,15 +74,6 @@ void tailer_free(struct tailer *t)
     free(t);
 }
 
-static char *file_in(const char *folder, const char *name)
-{
-    struct buf b = BUF_INIT;
-    buf_printf(&b, "%s/%s", folder, name);
-    char *path = mem_strdup(buf_cstr(&b));
-    buf_free(&b);
-    return path;
-}
-
 /* The same watch again if there is one, a new one if the folder was made anew. */
 static void watch_folder(struct folder *f)
 {
@@ -102,10 +93,10 @@ static struct folder *new_folder(struct tailer *t, const char *path, void *sourc
     f->tailer = t;
     f->source = source;
     f->path = mem_strdup(path);
-    f->log = file_in(path, "log");
-    f->run = file_in(path, "log-run");
-    f->rejected = file_in(path, "rejected");
-    f->lock = file_in(path, ".sync-reader.lock");
+    f->log = files_path(path, "log");
+    f->run = files_path(path, "log-run");
+    f->rejected = files_path(path, "rejected");
+    f->lock = files_path(path, ".sync-reader.lock");
     f->lock_fd = -1;
     f->watch = -1;
     f->compacted_ms = f->rotated_ms = f->unlinked_ms = f->checked_ms = files_now_ms();

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fansync/mem.h"
+#include "log/files.h"
 #include "log/tail_internal.h"
 
 struct synclog_taken {
@@ -19,15 +20,6 @@ struct synclog_taken {
     char *run;
     bool taken;
 };
-
-static char *file_in(const char *folder, const char *name)
-{
-    struct buf b = BUF_INIT;
-    buf_printf(&b, "%s/%s", folder, name);
-    char *path = mem_strdup(buf_cstr(&b));
-    buf_free(&b);
-    return path;
-}
 
 static struct err *move_aside(struct synclog_taken *t, const char *log, bool *left_over)
 {
@@ -45,8 +37,8 @@ static struct err *move_aside(struct synclog_taken *t, const char *log, bool *le
 struct err *synclog_take(const char *folder, struct synclog_taken **out, const char **path, bool *left_over)
 {
     struct synclog_taken *t = mem_alloc(sizeof *t);
-    char *lock = file_in(folder, ".sync-reader.lock"), *log = file_in(folder, "log");
-    t->run = file_in(folder, "log-run");
+    char *lock = files_path(folder, ".sync-reader.lock"), *log = files_path(folder, "log");
+    t->run = files_path(folder, "log-run");
     t->lock_fd = -1;
     struct err *err = own_take(folder, lock, &t->lock_fd);
     if (!err)
