@@ -406,32 +406,50 @@ static struct err *run_list(struct batch *b, enum list list)
     return engine_run(b->engine, items, n, finish_job, &r);
 }
 
+/* The user who has the INBOX of a removed one, if that was a renaming. */
+static struct err *find_renamed(struct batch *b, const struct job *j, struct slice *now_called)
+{
+    struct mbentry old, now;
+    bool found = false;
+    *now_called = none;
+    if (j->a.n == 0)
+        return NULL;
+    struct slice inbox = names_inbox(&b->arena, b->names, j->a);
+    TRY(store_lookup(b->store, &b->arena, inbox, &old, &found));
+    if (!found || !(old.flags & MB_DELETED))
+        return NULL;
+    TRY(store_lookup_id(b->store, &b->arena, old.uniqueid, &now, &found));
+    if (found && !(now.flags & MB_DELETED) && !slice_eq(now.name, inbox))
+        *now_called = owner_of(b, now.name);
+    return NULL;
+}
+
 /*
  * A user who was renamed: UNUSER of his old id takes his subscriptions and seen states with it,
- * because a replica finds them by the uniqueid of the INBOX. They are sent again.
+ * because a replica finds them by the uniqueid of the INBOX. They are sent again, and the
+ * UNUSER is done when they have arrived: it counts as not tried until then.
  */
 static struct err *mend_renamed(struct batch *b)
 {
-    struct err *err = NULL;
     size_t n = 0;
     for (const struct job *j = b->first[LIST_UNUSER]; j; j = j->next)
         n++;
     struct engine_item *items = arena_array(&b->arena, n, sizeof *items);
+    struct running r = { b, arena_array(&b->arena, n, sizeof(struct job *)), items };
     n = 0;
-    for (struct job *j = b->first[LIST_UNUSER]; j && !err; j = j->next) {
-        struct mbentry old, now;
-        bool found = false;
-        struct slice inbox = names_inbox(&b->arena, b->names, j->a);
-        if (j->a.n)
-            err = store_lookup(b->store, &b->arena, inbox, &old, &found);
-        if (!err && found && (old.flags & MB_DELETED))
-            err = store_lookup_id(b->store, &b->arena, old.uniqueid, &now, &found);
-        else
-            found = false;
-        if (!err && found && !(now.flags & MB_DELETED) && !slice_eq(now.name, inbox))
-            items[n++] = (struct engine_item){ .kind = ITEM_META, .userid = owner_of(b, now.name) };
+    for (struct job *j = b->first[LIST_UNUSER]; j; j = j->next) {
+        struct slice user = none;
+        struct err *err = find_renamed(b, j, &user);
+        if (err) {
+            end_entries(b, j, BATCH_FAILED, err->msg);
+            err_free(err);
+        } else if (user.n && j->nentries && j->entry[0]->result == BATCH_DONE) {
+            end_entries(b, j, BATCH_PENDING, "");
+            r.job[n] = j;
+            items[n++] = (struct engine_item){ .kind = ITEM_META, .userid = user };
+        }
     }
-    return err || n == 0 ? err : engine_run(b->engine, items, n, NULL, NULL);
+    return n ? engine_run(b->engine, items, n, finish_job, &r) : NULL;
 }
 
 struct err *batch_run(struct batch *b, struct batch_entry *entries, size_t n)
