@@ -92,7 +92,8 @@ struct record_bounds diff_bounds(const struct replica_mailbox *r);
 /*
  * A part of a mailbox's records that is sent with one MAILBOX command (§4.3). complete:
  * it is all of them, or the last part. Records of rec with uid <= to_uid are sent, those
- * with a modseq > to_modseq only if they are new to the replica, and then with to_modseq.
+ * with a modseq > to_modseq only if they are new to the replica, and then with to_modseq, or with
+ * their own if they are expunged.
  */
 struct record_part {
     bool complete;

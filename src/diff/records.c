@@ -6,6 +6,11 @@
  * LAST_UID is always sent, whatever its modseq. Stock leaves it out when its modseq is not
  * above the replica's HIGHESTMODSEQ, the replica's LAST_UID then passes it, and the
  * repair gives it a new uid on the master (spec/algorithm.md §12 no. 3).
+ *
+ * And one differs in parts: a new record that is expunged has its true modseq at once, even if it is above
+ * that of the part. Servers take it so, and take no other one later: whatever they are told of a record
+ * that is expunged on both sides, they leave it as it is. Held back until a later part it would be lost, because the
+ * replica's LAST_UID has passed it then.
  */
 #include "fansync/diff.h"
 
@@ -57,6 +62,7 @@ bool diff_record_in_part(const struct records *rec, size_t i, struct record_boun
         return true;
     if (rec->uid[i] <= replica.since_uid)
         return false; /* a change of a known record: travels with a later part */
-    *modseq = part->to_modseq; /* its true modseq follows with a later part */
+    if (!(rec->flags[i] & REC_EXPUNGED))
+        *modseq = part->to_modseq; /* its true modseq follows with a later part */
     return true;
 }

@@ -106,7 +106,8 @@ static void put_record(struct buf *b, const struct mailbox_header *m, const stru
     buf_addc(b, ')');
 }
 
-/* A part leaves alone what only the whole settles: it keeps the replica's values. */
+/* A part leaves alone what only the whole settles: it keeps the replica's values. XCONVMODSEQ is left out:
+ * the replica's own conversations raise it with each part, and it would refuse the next one. */
 static void put_part_header(struct buf *b, const struct mailbox_command *c)
 {
     const struct replica_mailbox *r = c->r;
@@ -118,8 +119,6 @@ static void put_part_header(struct buf *b, const struct mailbox_command *c)
     dlist_put_i64(b, "LAST_APPENDDATE", 0);
     dlist_put_i64(b, "POP3_LAST_LOGIN", r ? r->pop3_last_login : 0);
     dlist_put_i64(b, "POP3_SHOW_AFTER", r ? r->pop3_show_after : 0);
-    if (r && r->xconvmodseq)
-        dlist_put_u64(b, "XCONVMODSEQ", r->xconvmodseq);
 }
 
 static void put_full_header(struct buf *b, const struct mailbox_command *c)

@@ -148,7 +148,7 @@ def test_a_changed_record_field_is_told(equal_dumps, key, value):
     assert line.startswith(f"mailbox {name} uid {uid} {key}: ")
 
 
-def test_a_record_that_one_side_lacks_is_told_but_for_an_expunged_one(equal_dumps):
+def test_a_record_that_one_side_lacks_is_told_an_expunged_one_too(equal_dumps):
     a, b = equal_dumps[0], deepcopy(equal_dumps[1])
     name, uid = _message(b)
     record = b.records[name].pop(uid)
@@ -156,8 +156,8 @@ def test_a_record_that_one_side_lacks_is_told_but_for_an_expunged_one(equal_dump
     assert compare(b, a) == [f"mailbox {name} uid {uid}: only on master"]
     b = deepcopy(equal_dumps[1])
     b.records[name][9999] = {**record, "UID": "9999", "FLAGS": ["\\Expunged"]}
-    assert compare(a, b) == []
-    assert compare(a, b, expunged=True) == [f"mailbox {name} uid 9999: only on replica"]
+    assert compare(a, b) == [f"mailbox {name} uid 9999: only on replica"]
+    assert compare(a, b, expunged=False) == compare(a, b, history=False) == []
 
 
 def test_annotations_are_told_by_entry_and_user(equal_dumps):

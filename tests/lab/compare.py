@@ -3,9 +3,13 @@
 A mailbox is compared in the fields a sync client compares, the records exactly. Not a difference:
 LAST_APPENDDATE, partition, quota usage and modseqs of annotations of the mailbox and of quota (a
 client does not look at them); option P when there is no message; a CRC of 0; a FOLDERMODSEQ of 0
-on the replica; expunged records that only one side still remembers; seen states that only the
-replica has (nothing ever deletes them). `also` adds fields, for instance ("PARTITION",
-"CREATEDMODSEQ"); `expunged=True` wants the expunged records to be the same set.
+on the replica; seen states that only the replica has (nothing ever deletes them). `also` adds fields,
+for instance ("PARTITION", "CREATEDMODSEQ").
+
+Expunged records count like live ones, with their modseqs: QRESYNC clients rest on them. Two exceptions
+have to be asked for. `expunged=False`: a host has cleaned up by itself (cyr_expire -X, expunge_mode
+immediate), so the two need not remember the same ones. `history=False`: both sides were edited, or a
+record was touched after it was expunged (unexpunge): no server changes what it knows as expunged.
 """
 
 FIELDS = ("UNIQUEID", "MBOXTYPE", "LAST_UID", "HIGHESTMODSEQ", "RECENTUID", "RECENTTIME",
@@ -84,7 +88,7 @@ def _compare_records(out, name, left, right, expunged, history):
         where = f"mailbox {name} uid {uid}"
         if uid not in left or uid not in right:
             side, record = (out.a, left[uid]) if uid in left else (out.b, right[uid])
-            if expunged or not _expunged(record):
+            if (expunged and history) or not _expunged(record):
                 out.append(f"{where}: only on {side.name}")
             continue
         l, r = left[uid], right[uid]
@@ -125,11 +129,10 @@ def _mailboxes(found, sieve_mailboxes):
             if sieve_mailboxes or "f" not in box.get("MBOXTYPE", "")}
 
 
-def compare(a, b, also=(), expunged=False, sieve_mailboxes=True, history=True):
+def compare(a, b, also=(), expunged=True, sieve_mailboxes=True, history=True):
     """The differences of two Dumps; empty when equal. Without SIEVE-MAILBOX in use each server
     makes its own #sieve mailbox, if it is of 3.6 or later, and compiles scripts itself: with
-    sieve_mailboxes=False the sources and the active script count instead. After both sides were
-    edited they may have expunged one uid each in its own way, which nothing mends: history=False."""
+    sieve_mailboxes=False the sources and the active script count instead."""
     out = Differences(a, b)
     lefts, rights = (_mailboxes(d, sieve_mailboxes) for d in (a, b))
     for name in out.sides("mailbox", lefts, rights):

@@ -55,6 +55,9 @@ static const struct history kept[] = {
       OPS({ OP_EXPUNGE, MASTER, 0, 0, 239, 0 }, { OP_FORGET, MASTER, 0, 0, 95, 0 }, { OP_APPEND, REPLICA, 0, 0, 2, 0 },
           { OP_KEYWORD, REPLICA, 0, 0, 464, 4 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
     { .name = "flags changed on the replica", .mode = TWO_WAY, OPS({ OP_FLAG, REPLICA, 1, 0, 86, 0 }) },
+    { .name = "a record that is expunged when its mailbox goes in parts", .mode = ONE_WAY, .batchsize = 2,
+      OPS({ OP_APPEND, MASTER, 0, 0, 74, 0 }, { OP_APPEND, MASTER, 0, 0, 77, 0 }, { OP_APPEND, MASTER, 0, 0, 82, 0 },
+          { OP_EXPUNGE, MASTER, 0, 0, 688, 0 }) },
     { .name = "annotations changed on the replica, and expunges on the master", .mode = TWO_WAY,
       OPS({ OP_EXPUNGE, MASTER, 0, 1, 614, 0 }, { OP_ANNOTATE, REPLICA, 0, 1, 117, 0 }) },
 };

@@ -128,7 +128,22 @@ static const char *records_equal(const struct model_mailbox *m, const struct mod
     }
 }
 
-static const char *header_difference(const struct model_mailbox *m, const struct model_mailbox *r, bool exact)
+/* What is expunged on both sides: a server that knows a record as expunged takes nothing of it any more. */
+static const char *expunged_equal(const struct model_mailbox *m, const struct model_mailbox *r)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const struct model_record *x = &m->rec[i], *y = model_find(r, x->uid);
+        if (!y || !(x->flags & y->flags & REC_EXPUNGED))
+            continue;
+        const char *what = record_difference(m, x, r, y);
+        if (what)
+            return say("%s uid %u, expunged on both sides: %s differ", m->name, x->uid, what);
+    }
+    return NULL;
+}
+
+static const char *header_difference(const struct model_mailbox *m, const struct model_mailbox *r,
+                                     enum equality exact)
 {
     uint32_t empty = model_live(m) ? 0 : (uint32_t)MBOPT_POP3_NEW_UIDL;
     if (m->name != r->name || m->partition != r->partition)
@@ -140,7 +155,7 @@ static const char *header_difference(const struct model_mailbox *m, const struct
         return "recent or pop3 values";
     if ((m->options | empty) != (r->options | empty))
         return "options";
-    if (exact && m->foldermodseq != r->foldermodseq)
+    if (exact >= EQUAL_COUNTERS && m->foldermodseq != r->foldermodseq)
         return "foldermodseq";
     if (m->acl != r->acl)
         return "acl";
@@ -203,7 +218,8 @@ static const char *quota_equal(const struct model_host *m, const struct model_ho
     return same ? NULL : say("quota of %s differs", box->name);
 }
 
-const char *check_equal(const struct model_host *m, const struct model_host *r, const char *userid, bool exact)
+const char *check_equal(const struct model_host *m, const struct model_host *r, const char *userid,
+                        enum equality exact)
 {
     bool stuck = check_is_stuck(m, r, userid);
     const char *bad = NULL;
@@ -218,6 +234,8 @@ const char *check_equal(const struct model_host *m, const struct model_host *r, 
         if (what)
             return say("%s: %s differ", x->name, what);
         bad = records_equal(x, y);
+        if (!bad && exact == EQUAL_HISTORY)
+            bad = expunged_equal(x, y);
         if (!bad && !stuck)
             bad = quota_equal(m, r, x);
     }

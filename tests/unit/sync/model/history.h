@@ -43,8 +43,14 @@ extern struct history_counters history_counters;
 
 /* check.c: NULL or what is wrong, valid until the next call. */
 const char *check_monotonic(const struct model_host *before, const struct model_host *now, bool forced);
-/* Of one user's mailboxes and other things. exact: foldermodseqs too. */
-const char *check_equal(const struct model_host *m, const struct model_host *r, const char *userid, bool exact);
+/* How much of one user's mailboxes and other things has to be equal. */
+enum equality {
+    EQUAL_CONTENTS, /* what users see, and the counters that updates are guarded by */
+    EQUAL_COUNTERS, /* foldermodseqs too */
+    EQUAL_HISTORY,  /* and every record that is expunged on both sides */
+};
+const char *check_equal(const struct model_host *m, const struct model_host *r, const char *userid,
+                        enum equality exact);
 /* Whether something of the user on the replica stands where a mailbox of the master should, for
  * ever: the master's name is another mailbox's there. */
 bool check_is_stuck(const struct model_host *m, const struct model_host *r, const char *userid);
