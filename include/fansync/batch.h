@@ -16,7 +16,7 @@
 
 enum batch_result {
     BATCH_PENDING, /* not tried: the run ended before */
-    BATCH_DONE,    /* the replica has confirmed it, or there was nothing to do */
+    BATCH_DONE,    /* the replica's state was compared after the record was read, and is as it has to be */
     BATCH_LOCKED,  /* somebody else works on that user: later */
     BATCH_FAILED,  /* also as what it was promoted to */
 };
@@ -26,10 +26,7 @@ struct batch_entry {
     bool retry;           /* it failed before: it stands for more than its words */
     void *user;           /* the caller's */
     enum batch_result result;
-    /* Of a failed one: what to try again in its place, and why it failed. Several entries may
-     * have been promoted to one action; its slices live as long as the batch. */
-    struct action again;
-    const char *why;
+    const char *why; /* of one that failed or is locked */
 };
 
 struct batch;

@@ -77,8 +77,9 @@ enum engine_item_kind {
     ITEM_ANNOTATIONS, /* the server's own */
     ITEM_SEEN,
     ITEM_SUB,
-    ITEM_UNMAILBOX, /* deleted there if a tombstone here says so */
-    ITEM_UNUSER,    /* deleted there if he has no INBOX here */
+    /* Deleted there; ERR_BUSY if the mailbox, the user's INBOX, is here (again): */
+    ITEM_UNMAILBOX, /* if a tombstone here says so */
+    ITEM_UNUSER,    /* if he has no INBOX here */
 };
 
 struct engine_item {
@@ -86,7 +87,8 @@ struct engine_item {
     struct slice userid;       /* USER, META, SEEN, SUB, UNUSER */
     const struct slice *names; /* MAILBOXES: internal names */
     size_t nnames;
-    bool *failed; /* MAILBOXES: parallel to names, which of them made the item fail; or NULL */
+    bool *failed; /* MAILBOXES: parallel to names, those that were not brought into step; or NULL */
+    bool *absent; /* USER: set if he has no INBOX here, so that nothing was compared; or NULL */
     const struct map *deleted; /* USER, MAILBOXES: names of which a record says that they were deleted; or NULL */
     struct slice object; /* QUOTA: the root; SEEN: a uniqueid; SUB, UNMAILBOX: an internal name */
 };

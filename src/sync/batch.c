@@ -1,65 +1,23 @@
 /*
  * Batches of actions (fansync/batch.h). Entries become jobs, one for each thing to be done;
  * jobs are run list by list in Cyrus's order, a whole list as one run of the engine, so that
- * the number of round trips does not grow with the number of jobs. A job that fails hands its
- * entries to a larger job of a later list (spec/operation.md §3.4).
- *
- * States of a job: waiting, done, locked, failed; only run_list and finish_job change them.
+ * the number of round trips does not grow with the number of jobs. batch_end.c has how they end.
  */
-#include "fansync/batch.h"
+#include "sync/batch_internal.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 
-#include "fansync/arena.h"
-#include "fansync/log.h"
-#include "fansync/map.h"
 #include "fansync/mem.h"
 #include "fansync/names.h"
 #include "fansync/store.h"
 
-enum list { /* in order of execution (§3.3) */
-    LIST_MAILBOXES,
-    LIST_QUOTA,
-    LIST_ANNOTATION,
-    LIST_SEEN,
-    LIST_SUB,
-    LIST_UNMAILBOX,
-    LIST_META,
-    LIST_USER,
-    LIST_UNUSER,
-    LISTS
-};
-
-struct job {
-    enum list list;
-    struct slice a; /* MAILBOXES, USER, META, UNUSER, SEEN, SUB: the user; else the object */
-    struct slice b; /* SEEN: uniqueid; SUB: name */
-    struct slice *names; /* MAILBOXES */
-    bool *failed;        /* parallel to them once the job has run */
-    size_t nnames, names_cap;
-    struct map known; /* its names -> index + 1 */
-    struct batch_entry **entry; /* whom its end concerns */
-    size_t nentries, entries_cap;
-    bool dropped; /* covered by a larger job, which has its entries */
-    struct job *next; /* of its list */
-};
-
-struct batch {
-    struct engine *engine;
-    const struct namespace_options *names;
-    struct arena arena;
-    struct map jobs; /* list, a, b -> job */
-    struct map joined;  /* owners whose group is that of another owner -> job */
-    struct map deleted; /* names of UNMAILBOX records */
-    struct store *store;
-    struct job *first[LISTS], **last[LISTS];
-};
+static const struct slice none = { NULL, 0 };
 
 struct batch *batch_new(struct engine *e, struct store *store)
 {
     struct batch *b = mem_alloc(sizeof *b);
     *b = (struct batch){ .engine = e, .names = store_names(store), .store = store };
+    b->groups.arena = b->renamed.arena = &b->arena;
     return b;
 }
 
@@ -72,7 +30,8 @@ static void forget(struct batch *b)
         b->last[l] = &b->first[l];
     }
     map_free(&b->jobs);
-    map_free(&b->joined);
+    chains_free(&b->groups);
+    chains_free(&b->renamed);
     map_free(&b->deleted);
     arena_reset(&b->arena);
 }
@@ -105,122 +64,195 @@ static struct job *find_job(struct batch *b, enum list list, struct slice x, str
     return map_get(&b->jobs, job_key(&b->arena, list, x, y));
 }
 
-static struct job *get_job(struct batch *b, enum list list, struct slice x, struct slice y)
+static struct job *new_job(struct batch *b, enum list list, struct slice x, struct slice y)
 {
-    struct slice key = job_key(&b->arena, list, x, y);
-    struct job *j = map_get(&b->jobs, key);
-    if (j)
-        return j;
-    j = arena_alloc(&b->arena, sizeof *j);
+    struct job *j = arena_alloc(&b->arena, sizeof *j);
     j->list = list;
     j->a = x;
     j->b = y;
-    map_put(&b->jobs, key, j);
     *b->last[list] = j;
     b->last[list] = &j->next;
     return j;
 }
 
-static void concern(struct batch *b, struct job *j, struct batch_entry *e)
+struct job *batch_get_job(struct batch *b, enum list list, struct slice x, struct slice y)
+{
+    struct slice key = job_key(&b->arena, list, x, y);
+    struct job *j = map_get(&b->jobs, key);
+    if (!j) {
+        j = new_job(b, list, x, y);
+        map_put(&b->jobs, key, j);
+    }
+    return j;
+}
+
+void batch_concern(struct batch *b, struct job *j, struct batch_entry *e)
 {
     j->entry = arena_grow(&b->arena, j->entry, j->nentries, &j->entries_cap, sizeof(struct batch_entry *));
     j->entry[j->nentries++] = e;
+    batch_progress(b, e)->held++;
 }
 
 static void add_name(struct batch *b, struct job *j, struct slice name)
 {
-    if (name.n == 0 || map_get(&j->known, name))
+    if (name.n == 0 || !map_put(&j->known, name, j))
         return;
     j->names = arena_grow(&b->arena, j->names, j->nnames, &j->names_cap, sizeof *j->names);
     j->names[j->nnames++] = name;
-    map_put(&j->known, name, (void *)(uintptr_t)j->nnames);
 }
 
-static struct slice owner_of(struct batch *b, struct slice name)
+struct slice batch_owner_of(struct batch *b, struct slice name)
 {
     return names_userid_of_internal(&b->arena, b->names, name);
 }
 
-static const struct slice none = { NULL, 0 };
+/* ---- groups of mailboxes ---- */
 
-/* The group of the first name's owner (§3.1). Shared mailboxes are each for themselves: there is
- * no USER into which a failure of one could be promoted, and it must not be the others' (§3.6). */
+/*
+ * What keeps mailboxes in one job. A user's are together (§3.1). Shared ones are each for
+ * themselves: there is no USER into which a failure of one could be promoted, and it must not be
+ * the others' (§3.6). No user id has a slash in front.
+ */
+static struct slice group_key(struct batch *b, struct slice name)
+{
+    struct slice owner = batch_owner_of(b, name);
+    return owner.n ? owner : arena_printf(&b->arena, "/" SLICE_FMT, SLICE_ARG(name));
+}
+
 static struct job *group_of(struct batch *b, const struct action *a)
 {
-    struct slice owner = owner_of(b, a->a);
-    struct job *j = owner.n ? map_get(&b->joined, owner) : NULL;
-    if (!j)
-        j = get_job(b, LIST_MAILBOXES, owner, owner.n ? none : a->a);
-    add_name(b, j, a->a);
-    add_name(b, j, a->b);
-    return j;
+    struct chain *c = chain_of(&b->groups, group_key(b, a->a));
+    if (!c->user)
+        c->user = new_job(b, LIST_MAILBOXES, none, none);
+    add_name(b, c->user, a->a);
+    add_name(b, c->user, a->b);
+    return c->user;
 }
 
-/* A mailbox that moved from one owner to another makes one group of both: each half alone would
- * see a deletion or a new mailbox. */
-static void join_owners(struct batch *b, const struct action *a)
+/*
+ * A chain of renames, over any number of names and owners, is one job: each part alone would see a
+ * deletion or a new mailbox, and the replica refuses a mailbox that it has under a name that
+ * nobody asked for.
+ */
+static void join_groups(struct batch *b, const struct action *a)
 {
-    struct slice from = owner_of(b, a->a), to = owner_of(b, a->b);
-    struct job *j = group_of(b, a);
-    if (to.n && !slice_eq(from, to) && !map_get(&b->joined, to))
-        map_put(&b->joined, to, j);
+    chain_join(&b->groups, group_key(b, a->a), group_key(b, a->b));
+    chain_join(&b->renamed, a->a, a->b);
 }
 
-/* A change of a #sieve mailbox is one of its owner's scripts, where these go one by one. */
-static bool is_of_scripts(struct batch *b, const struct action *a)
+/* From the last record to the first: a mailbox that was renamed and then deleted was also the one
+ * that had the former names. */
+static void note_deletions(struct batch *b, const struct batch_entry *entries, size_t n)
+{
+    for (size_t i = n; i-- > 0;) {
+        const struct action *a = &entries[i].action;
+        if (a->kind == ACTION_UNMAILBOX || (a->kind == ACTION_RENAME && map_get(&b->deleted, a->b)))
+            map_put(&b->deleted, a->a, b);
+    }
+}
+
+/* ---- what a record asks for ---- */
+
+enum { GONE, NO_MAILBOX, HERE };
+
+/* A fault of the list counts as GONE: the job's own look-up meets it again. */
+static int look_up(struct batch *b, struct slice name, struct mbentry *e)
+{
+    bool found = false;
+    struct err *err = store_lookup(b->store, &b->arena, name, e, &found);
+    bool unknown = err != NULL;
+    err_free(err);
+    if (unknown || !found || (e->flags & MB_DELETED))
+        return GONE;
+    return e->flags & MB_INTERMEDIATE ? NO_MAILBOX : HERE;
+}
+
+/* There is a tombstone of that name, and its mailbox has not lived on under another. */
+static bool is_gone_for_good(struct batch *b, struct slice name)
+{
+    struct mbentry old, now;
+    bool found = false;
+    struct err *err = store_lookup(b->store, &b->arena, name, &old, &found);
+    bool dead = !err && found && (old.flags & MB_DELETED) && old.uniqueid.n;
+    if (dead)
+        err = store_lookup_id(b->store, &b->arena, old.uniqueid, &now, &found);
+    dead = dead && !err && (!found || (now.flags & MB_DELETED));
+    err_free(err);
+    return dead;
+}
+
+static bool user_is_here(struct batch *b, struct slice userid)
 {
     struct mbentry e;
-    bool found = false;
+    return userid.n && look_up(b, names_inbox(&b->arena, b->names, userid), &e) == HERE;
+}
+
+/* A change of a #sieve mailbox, or its deletion, is one of its owner's scripts where these go one
+ * by one. */
+static bool is_of_scripts(struct batch *b, struct slice name)
+{
+    struct mbentry e;
     if (engine_takes_sieve_mailboxes(b->engine))
         return false;
-    struct err *err = store_lookup(b->store, &b->arena, a->a, &e, &found);
-    bool is = !err && found && e.kind == 'f';
-    err_free(err); /* the mailbox's own job meets it again */
-    return is;
+    struct mbname m = names_from_internal(&b->arena, b->names, name);
+    if (m.localpart.n == 0 || m.deleted_time)
+        return false;
+    return (m.nboxes == 1 && slice_eqs(m.boxes[0], "#sieve")) || (look_up(b, name, &e) == HERE && e.kind == 'f');
+}
+
+/*
+ * A mailbox that was made again has to be compared; its old one's deletion is then known of it. A
+ * name that is still there because of its children tells by the uniqueid that it keeps whether the
+ * replica's mailbox was deleted here, which only a USER asks.
+ */
+static struct job *job_of_deletion(struct batch *b, const struct action *a)
+{
+    struct mbentry e;
+    struct slice owner = batch_owner_of(b, a->a);
+    int here = look_up(b, a->a, &e);
+    if (here == HERE)
+        return group_of(b, a);
+    if (here == NO_MAILBOX && owner.n)
+        return batch_get_job(b, LIST_USER, owner, none);
+    return batch_get_job(b, LIST_UNMAILBOX, a->a, none);
 }
 
 static struct job *job_of(struct batch *b, const struct action *a)
 {
     switch (a->kind) {
     case ACTION_MAILBOX:
-        if (is_of_scripts(b, a))
-            return get_job(b, LIST_META, owner_of(b, a->a), none);
-        return group_of(b, a);
+    case ACTION_UNMAILBOX:
+        if (is_of_scripts(b, a->a))
+            return batch_get_job(b, LIST_META, batch_owner_of(b, a->a), none);
+        return a->kind == ACTION_MAILBOX ? group_of(b, a) : job_of_deletion(b, a);
     case ACTION_RENAME:
         return group_of(b, a);
     case ACTION_QUOTA:
-        return get_job(b, LIST_QUOTA, a->a, none);
+        return batch_get_job(b, LIST_QUOTA, a->a, none);
     case ACTION_ANNOTATION: /* a mailbox's travel with the mailbox */
-        return a->a.n ? group_of(b, a) : get_job(b, LIST_ANNOTATION, none, none);
+        return a->a.n ? group_of(b, a) : batch_get_job(b, LIST_ANNOTATION, none, none);
     case ACTION_SEEN:
-        return get_job(b, LIST_SEEN, a->a, a->b);
+        return batch_get_job(b, LIST_SEEN, a->a, a->b);
     case ACTION_SUB:
-        return get_job(b, LIST_SUB, a->a, a->b);
-    case ACTION_UNMAILBOX:
-        return get_job(b, LIST_UNMAILBOX, a->a, none);
+        return batch_get_job(b, LIST_SUB, a->a, a->b);
     case ACTION_META:
-        return get_job(b, LIST_META, a->a, none);
+        return batch_get_job(b, LIST_META, a->a, none);
     case ACTION_USER:
-        return get_job(b, LIST_USER, a->a, none);
-    case ACTION_UNUSER:
-        return get_job(b, LIST_UNUSER, a->a, none);
+        return batch_get_job(b, LIST_USER, a->a, none);
+    case ACTION_UNUSER: /* one who was made again is to be compared, not deleted */
+        return batch_get_job(b, user_is_here(b, a->a) ? LIST_USER : LIST_UNUSER, a->a, none);
     case ACTION_KINDS:
         break;
     }
     return NULL;
 }
 
-static void take_entries(struct batch *b, struct job *from, struct job *to)
-{
-    for (size_t i = 0; i < from->nentries; i++)
-        concern(b, to, from->entry[i]);
-    from->nentries = 0;
-}
+/* ---- what larger jobs cover (§3.2) ---- */
 
 static void cover(struct batch *b, struct job *by, struct job *covered)
 {
     covered->dropped = true;
-    take_entries(b, covered, by);
+    batch_take_entries(b, covered, by);
 }
 
 /* A USER that failed before says more than that the user exists: it is not dropped. */
@@ -232,7 +264,13 @@ static bool is_retry(const struct job *j)
     return false;
 }
 
-/* What a user's larger job covers (§3.2). */
+static bool covers(struct batch *b, const struct job *by, const struct job *j)
+{
+    if (j->list == LIST_USER && is_retry(j))
+        return false;
+    return by->list != LIST_USER || user_is_here(b, by->a); /* else his USER compares nothing */
+}
+
 static void drop_redundant(struct batch *b)
 {
     static const enum list small[] = { LIST_SEEN, LIST_SUB, LIST_META, LIST_USER };
@@ -241,113 +279,27 @@ static void drop_redundant(struct batch *b)
         for (struct job *j = b->first[small[s]]; j; j = j->next)
             for (size_t l = 0; l < sizeof large / sizeof *large && large[l] > small[s] && !j->dropped; l++) {
                 struct job *by = find_job(b, large[l], j->a, none);
-                if (by && !(small[s] == LIST_USER && is_retry(j)))
+                if (by && covers(b, by, j))
                     cover(b, by, j);
             }
 }
 
-/* ---- how jobs end ---- */
+/* ---- running ---- */
 
-static struct action as_action(const struct job *j)
+static struct engine_item item_of(const struct batch *b, struct job *j)
 {
-    static const enum action_kind kinds[LISTS] = {
-        ACTION_MAILBOX, ACTION_QUOTA, ACTION_ANNOTATION, ACTION_SEEN, ACTION_SUB,
-        ACTION_UNMAILBOX, ACTION_META, ACTION_USER, ACTION_UNUSER,
+    static const enum engine_item_kind kinds[LISTS] = {
+        ITEM_MAILBOXES, ITEM_QUOTA, ITEM_ANNOTATIONS, ITEM_SEEN, ITEM_SUB,
+        ITEM_UNMAILBOX, ITEM_META, ITEM_USER, ITEM_UNUSER, ITEM_META,
     };
-    return (struct action){ kinds[j->list], j->a, j->b };
-}
-
-static void end_entries(struct batch *b, struct job *j, enum batch_result result, const char *why)
-{
-    struct slice text = arena_dup(&b->arena, slice_str(why));
-    for (size_t i = 0; i < j->nentries; i++) {
-        struct batch_entry *e = j->entry[i];
-        e->result = result;
-        e->why = text.p;
-        e->again = j->list == LIST_MAILBOXES ? e->action : as_action(j);
-    }
-}
-
-static void say_promoted(const struct job *j, const struct job *to)
-{
-    static const char *const words[LISTS] = { "MAILBOX", "QUOTA", "ANNOTATION", "SEEN", "SUB", "UNMAILBOX", "META",
-                                              "USER", "UNUSER" };
-    const char *from = words[j->list], *into = words[to->list];
-    for (size_t i = 0; i < j->nnames; i++)
-        log_msg(LOG_INFO, "  Promoting: %s " SLICE_FMT " -> %s " SLICE_FMT, from, SLICE_ARG(j->names[i]), into,
-                SLICE_ARG(to->a));
-    if (j->nnames == 0)
-        log_msg(LOG_INFO, "  Promoting: %s " SLICE_FMT "%s" SLICE_FMT " -> %s " SLICE_FMT, from, SLICE_ARG(j->a),
-                j->b.n ? " " : "", SLICE_ARG(j->b), into, SLICE_ARG(to->a));
-}
-
-/* The larger job that may mend what failed (§3.4, B.8), or NULL. Promotion is always into a list
- * that comes later. */
-static struct job *promotion(struct batch *b, const struct job *j)
-{
-    struct slice owner = none;
-    switch (j->list) {
-    case LIST_MAILBOXES:
-        owner = j->a;
-        break;
-    case LIST_QUOTA:
-        owner = owner_of(b, j->a);
-        break;
-    case LIST_SEEN:
-    case LIST_SUB:
-        return get_job(b, LIST_META, j->a, none);
-    case LIST_META:
-        owner = j->a;
-        break;
-    default:
-        break;
-    }
-    return owner.n ? get_job(b, LIST_USER, owner, none) : NULL;
-}
-
-static bool has_failed(const struct job *j, struct slice name)
-{
-    uintptr_t i = (uintptr_t)map_get(&j->known, name);
-    return i && j->failed[i - 1];
-}
-
-/* The mailboxes of a group that are up to date have no part in its failure. */
-static void end_healthy(struct job *j)
-{
-    size_t left = 0;
-    for (size_t i = 0; i < j->nentries; i++) {
-        struct batch_entry *e = j->entry[i];
-        if (has_failed(j, e->action.a) || has_failed(j, e->action.b))
-            j->entry[left++] = e;
-        else
-            e->result = BATCH_DONE;
-    }
-    j->nentries = left;
-    for (size_t i = left = 0; i < j->nnames; i++)
-        if (j->failed[i])
-            j->names[left++] = j->names[i];
-    j->nnames = left;
-}
-
-/* No larger action helps where the replica goes away, or where both sides have changed. */
-static bool is_final(const struct job *j, const struct err *err)
-{
-    return err->kind == ERR_BYE || err->kind == ERR_CONFLICT ||
-           (j->list == LIST_META && err->kind == ERR_INVALID_USER);
-}
-
-static void fail_job(struct batch *b, struct job *j, const struct err *err)
-{
-    bool final = is_final(j, err);
-    if (j->list == LIST_MAILBOXES)
-        end_healthy(j);
-    struct job *to = final ? NULL : promotion(b, j);
-    if (!to) {
-        end_entries(b, j, BATCH_FAILED, err->msg);
-        return;
-    }
-    say_promoted(j, to);
-    take_entries(b, j, to);
+    struct engine_item item = {
+        .kind = kinds[j->list], .names = j->names, .nnames = j->nnames, .failed = j->failed,
+        .deleted = &b->deleted, .absent = &j->absent,
+    };
+    bool is_object = j->list == LIST_QUOTA || j->list == LIST_UNMAILBOX || j->list == LIST_MAILBOXES;
+    item.userid = is_object ? none : j->a;
+    item.object = is_object ? j->a : j->b;
+    return item;
 }
 
 struct running {
@@ -358,32 +310,8 @@ struct running {
 
 static void finish_job(void *ctx, const struct engine_item *item, const struct err *err)
 {
-    struct running *r = ctx;
-    struct job *j = r->job[item - r->items];
-    if (!err)
-        end_entries(r->batch, j, BATCH_DONE, "");
-    else if (err->kind == ERR_LOCKED || err->kind == ERR_SKIPPED)
-        end_entries(r->batch, j, BATCH_LOCKED, err->msg);
-    else
-        fail_job(r->batch, j, err);
-}
-
-/* ---- running ---- */
-
-static struct engine_item item_of(const struct batch *b, const struct job *j)
-{
-    static const enum engine_item_kind kinds[LISTS] = {
-        ITEM_MAILBOXES, ITEM_QUOTA, ITEM_ANNOTATIONS, ITEM_SEEN, ITEM_SUB,
-        ITEM_UNMAILBOX, ITEM_META, ITEM_USER, ITEM_UNUSER,
-    };
-    struct engine_item item = {
-        .kind = kinds[j->list], .names = j->names, .nnames = j->nnames, .failed = j->failed,
-        .deleted = &b->deleted,
-    };
-    bool is_object = j->list == LIST_QUOTA || j->list == LIST_UNMAILBOX;
-    item.userid = is_object ? none : j->a;
-    item.object = is_object ? j->a : j->b;
-    return item;
+    const struct running *r = ctx;
+    batch_end_job(r->batch, r->job[item - r->items], err);
 }
 
 static struct err *run_list(struct batch *b, enum list list)
@@ -406,68 +334,37 @@ static struct err *run_list(struct batch *b, enum list list)
     return engine_run(b->engine, items, n, finish_job, &r);
 }
 
-/* The user who has the INBOX of a removed one, if that was a renaming. */
-static struct err *find_renamed(struct batch *b, const struct job *j, struct slice *now_called)
+static void begin(struct batch *b, struct batch_entry *entries, size_t n)
 {
-    struct mbentry old, now;
-    bool found = false;
-    *now_called = none;
-    if (j->a.n == 0)
-        return NULL;
-    struct slice inbox = names_inbox(&b->arena, b->names, j->a);
-    TRY(store_lookup(b->store, &b->arena, inbox, &old, &found));
-    if (!found || !(old.flags & MB_DELETED))
-        return NULL;
-    TRY(store_lookup_id(b->store, &b->arena, old.uniqueid, &now, &found));
-    if (found && !(now.flags & MB_DELETED) && !slice_eq(now.name, inbox))
-        *now_called = owner_of(b, now.name);
-    return NULL;
+    forget(b);
+    b->entries = entries;
+    b->progress = arena_array(&b->arena, n, sizeof *b->progress);
+    for (size_t i = 0; i < n; i++) {
+        entries[i].result = BATCH_PENDING;
+        entries[i].why = b->progress[i].why = "";
+        if (entries[i].action.kind == ACTION_RENAME)
+            join_groups(b, &entries[i].action);
+    }
+    note_deletions(b, entries, n);
 }
 
-/*
- * A user who was renamed: UNUSER of his old id takes his subscriptions and seen states with it,
- * because a replica finds them by the uniqueid of the INBOX. They are sent again, and the
- * UNUSER is done when they have arrived: it counts as not tried until then.
- */
-static struct err *mend_renamed(struct batch *b)
+/* The replica may still have a mailbox that is gone under a name that it had before. */
+static void delete_former_name(struct batch *b, struct batch_entry *e)
 {
-    size_t n = 0;
-    for (const struct job *j = b->first[LIST_UNUSER]; j; j = j->next)
-        n++;
-    struct engine_item *items = arena_array(&b->arena, n, sizeof *items);
-    struct running r = { b, arena_array(&b->arena, n, sizeof(struct job *)), items };
-    n = 0;
-    for (struct job *j = b->first[LIST_UNUSER]; j; j = j->next) {
-        struct slice user = none;
-        struct err *err = find_renamed(b, j, &user);
-        if (err) {
-            end_entries(b, j, BATCH_FAILED, err->msg);
-            err_free(err);
-        } else if (user.n && j->nentries && j->entry[0]->result == BATCH_DONE) {
-            end_entries(b, j, BATCH_PENDING, "");
-            r.job[n] = j;
-            items[n++] = (struct engine_item){ .kind = ITEM_META, .userid = user };
-        }
-    }
-    return n ? engine_run(b->engine, items, n, finish_job, &r) : NULL;
+    const struct action *a = &e->action;
+    if (a->kind == ACTION_RENAME && map_get(&b->deleted, a->b) && is_gone_for_good(b, a->a))
+        batch_concern(b, batch_get_job(b, LIST_UNMAILBOX, a->a, none), e);
 }
 
 struct err *batch_run(struct batch *b, struct batch_entry *entries, size_t n)
 {
-    forget(b);
+    begin(b, entries, n);
     for (size_t i = 0; i < n; i++) {
-        const struct action *a = &entries[i].action;
-        entries[i].result = BATCH_PENDING;
-        entries[i].why = "";
-        if (a->kind == ACTION_RENAME)
-            join_owners(b, a);
-        if (a->kind == ACTION_UNMAILBOX)
-            map_put(&b->deleted, a->a, b);
+        batch_concern(b, job_of(b, &entries[i].action), &entries[i]);
+        delete_former_name(b, &entries[i]);
     }
-    for (size_t i = 0; i < n; i++)
-        concern(b, job_of(b, &entries[i].action), &entries[i]);
     drop_redundant(b);
     for (int l = 0; l < LISTS; l++)
         TRY(run_list(b, (enum list)l));
-    return b->first[LIST_UNUSER] ? mend_renamed(b) : NULL;
+    return NULL;
 }

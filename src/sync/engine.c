@@ -270,17 +270,30 @@ static struct err *run_alone(struct engine *e, struct unit *u)
     return NULL;
 }
 
-/* A unit that failed before its mailboxes were looked at fails them all. */
+static bool is_in_step(const struct work *w)
+{
+    return w->state == WORK_SAME || w->state == WORK_DONE;
+}
+
+/*
+ * Which names the item's caller may not take for replicated. A name without a mailbox here is in
+ * step if the unit as a whole came to its end; one that the unit did not get to is not.
+ */
 static void mark_failed(const struct unit *u)
 {
     const struct engine_item *item = u->item;
-    struct map names = MAP_INIT;
+    struct map works = MAP_INIT;
+    bool any = false;
     for (size_t i = 0; i < u->nwork; i++)
-        if (u->work[i].state == WORK_FAILED)
-            map_put(&names, u->work[i].entry->name, u->item->failed);
-    for (size_t i = 0; i < item->nnames; i++)
-        item->failed[i] = names.n == 0 || map_get(&names, item->names[i]);
-    map_free(&names);
+        map_put(&works, u->work[i].entry->name, &u->work[i]);
+    for (size_t i = 0; i < item->nnames; i++) {
+        const struct work *w = map_get(&works, item->names[i]);
+        item->failed[i] = w ? !is_in_step(w) : u->broken;
+        any |= item->failed[i];
+    }
+    for (size_t i = 0; i < item->nnames && !any; i++)
+        item->failed[i] = true;
+    map_free(&works);
 }
 
 /* Not what comes and goes by itself. */
@@ -307,6 +320,8 @@ static void report(struct engine *e, struct unit *u, engine_done_fn done, void *
             e->counters.failed++;
     if (u->err && u->item->failed)
         mark_failed(u);
+    if (u->item->absent)
+        *u->item->absent = u->absent;
     if (done)
         done(ctx, u->item, u->err);
 }

@@ -155,10 +155,12 @@ static struct err *send_unmailbox(struct unit *u)
         engine_forget_name(u->engine, name);
         return send_name(u, "APPLY UNMAILBOX", "APPLY LOCAL_UNMAILBOX", name);
     }
-    if (!found)
+    if (found && !(here.flags & MB_INTERMEDIATE))
+        unit_fail(u, err_new(ERR_BUSY, SLICE_FMT " has been made again", SLICE_ARG(name)));
+    else if (!found)
         log_msg(LOG_NOTICE, "SYNCNOTICE: attempt to UNMAILBOX without a tombstone: mailbox=<" SLICE_FMT "> ",
                 SLICE_ARG(name));
-    else if (here.flags & MB_INTERMEDIATE)
+    else
         log_msg(LOG_ERR, "attempt to UNMAILBOX non-tombstone: \"" SLICE_FMT "\"", SLICE_ARG(name));
     return NULL;
 }
@@ -173,8 +175,12 @@ static struct err *send_unuser(struct unit *u)
         return NULL;
     }
     struct slice inbox = names_inbox(&u->arena, store_names(u->engine->o.store), userid);
-    if (!look_up(u, inbox, &here, &found) || (found && !(here.flags & (MB_DELETED | MB_INTERMEDIATE))))
+    if (!look_up(u, inbox, &here, &found))
         return NULL;
+    if (found && !(here.flags & (MB_DELETED | MB_INTERMEDIATE))) {
+        unit_fail(u, err_new(ERR_BUSY, "user " SLICE_FMT " has been made again", SLICE_ARG(userid)));
+        return NULL;
+    }
     if (u->engine->o.cache)
         cache_drop_tree(&u->engine->remembered, inbox);
     return send_name(u, "APPLY UNUSER", "APPLY LOCAL_UNUSER", userid);

@@ -22,13 +22,19 @@ bool error_may_pass(enum err_kind kind)
     }
 }
 
-void unit_fail(struct unit *u, struct err *err)
+static void note_error(struct unit *u, struct err *err)
 {
     u->retry |= error_may_pass(err->kind);
     if (u->err)
         err_free(err); /* the first one is told; the others often follow from it */
     else
         u->err = err;
+}
+
+void unit_fail(struct unit *u, struct err *err)
+{
+    u->broken = true;
+    note_error(u, err);
 }
 
 void work_fail(struct work *w, struct err *err)
@@ -39,7 +45,7 @@ void work_fail(struct work *w, struct err *err)
     }
     w->state = WORK_FAILED;
     w->err = err;
-    unit_fail(w->unit, err_wrap(err_copy(err), SLICE_FMT, SLICE_ARG(w->entry->name)));
+    note_error(w->unit, err_wrap(err_copy(err), SLICE_FMT, SLICE_ARG(w->entry->name)));
 }
 
 static int compare_slices(const void *x, const void *y)

@@ -70,6 +70,7 @@ struct unit {
     struct map refused; /* uniqueid -> struct err: a rename that the replica did not take */
     int attempt;        /* 0: in a window with others; above: alone */
     struct err *err;    /* the first one that concerns the unit or one of its mailboxes */
+    bool broken;        /* one concerns the unit itself: what was not confirmed is not known to be in step */
     bool retry;         /* what failed may succeed with fresh states */
     bool postponed;     /* left the window untouched: the window was full */
     /* Kept from one try to the next: */
@@ -104,7 +105,7 @@ bool engine_stopping(const struct engine *e);
 /* Something that this version leaves alone: a NOTICE and a count. */
 void engine_skip(struct engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* unit.c: err is taken over. */
+/* unit.c: err is taken over. unit_fail: of the unit itself; work_fail: of one of its mailboxes. */
 void unit_fail(struct unit *u, struct err *err);
 void work_fail(struct work *w, struct err *err);
 /* The sync locks of everybody whose mailboxes the unit has; what another unit of the window
