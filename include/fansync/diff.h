@@ -168,13 +168,17 @@ struct mend {
  * Carries out the rows of a comparison on paper: changed records with fresh modseqs above both
  * sides and above floor (the highest modseq that the owner's counters know), new ones above
  * both sides' last uids. A message of the replica that was copied before, by a run that ended
- * before it could expunge the original, is not copied again (§10.1). now: seconds, for
+ * before it could expunge the original, is not copied again (§10.1); what was changed on it since is taken over.
+ * Only modseqs of one side are compared with each other for that, no times. now: seconds, for
  * LAST_UPDATED. details: of every uid whose row wants one; false if one is missing or is
  * another message than compared (the replica has changed). The result lives in a.
  */
 bool diff_mend(struct arena *a, const struct mailbox_header *m, const struct records *rec,
                const struct replica_mailbox *r, const struct replica_records *rrec, const struct compare_result *c,
                const struct replica_details *details, uint64_t floor, int64_t now, struct mend *out);
+
+/* A uid that the records have twice or out of order, which no server checks; 0 if none: look before sending. */
+uint32_t mend_double(const struct mend *m);
 
 /* ---- the rest of a user (§8.2 - §8.4) ---- */
 

@@ -23,7 +23,7 @@ const char *compare_row_text(enum compare_row row)
 {
     switch (row) {
     case ROW_NOTHING: return "agrees";
-    case ROW_TAKE_FLAGS: return "was changed on the replica later than here";
+    case ROW_TAKE_FLAGS: return "was changed on the replica";
     case ROW_TOUCH: return "differs, and is not newer here";
     case ROW_EXPUNGE_AGAIN: return "is expunged here and live on the replica";
     case ROW_EXPUNGE_HERE: return "is live here and expunged on the replica";
@@ -85,15 +85,16 @@ static void two_messages(struct comparison *c, size_t i, const struct replica_re
         add(c, only_replica(c, r), r->uid);
 }
 
-/* [S5] - [S7]: one message, live on both sides. */
+/* [S5] - [S7]: one message, live on both sides. Where both changed it the higher modseq wins, the master's if they
+ * are equal; the times do not count, because the two clocks need not agree. */
 static enum compare_row both_live(const struct comparison *c, size_t i, const struct replica_record *r)
 {
     struct sync_crcs crc = sync_crc_record(c->m, c->rec, i);
     if (crc.basic == r->crc_basic && crc.annot == r->crc_annot)
         return ROW_NOTHING;
-    if (r->modseq > c->rec->modseq[i] && r->last_updated >= c->rec->last_updated[i])
+    if (r->modseq > c->rec->modseq[i])
         return ROW_TAKE_FLAGS;
-    return will_be_sent(c, i) && r->modseq <= c->rec->modseq[i] ? ROW_NOTHING : ROW_TOUCH;
+    return will_be_sent(c, i) ? ROW_NOTHING : ROW_TOUCH;
 }
 
 static void same_uid(struct comparison *c, size_t i, const struct replica_record *r)

@@ -24,6 +24,13 @@ struct mender {
     const struct replica_details *details;
     struct mend *out;
     struct map copied; /* GUID -> struct copies: messages of the master that may be copies */
+    size_t *live;      /* for each of the master's records: the live record that takes its place, plus 1; or 0 */
+    bool *dying;       /* for each: expunged on the replica, so it will be here */
+    struct found_copy {
+        size_t i;
+        const struct replica_detail *t; /* the original */
+    } *found;
+    size_t nfound;
     uint64_t modseq;   /* the last one given out */
     uint32_t last_uid; /* likewise */
     int64_t now;
@@ -102,24 +109,43 @@ static void index_copies(struct mender *d)
     }
 }
 
+static void mark_dying(struct mender *d, const struct compare_result *c)
+{
+    for (size_t k = 0; k < c->n; k++) {
+        size_t i = find_record(d->rec, c->d[k].uid);
+        if (c->d[k].row == ROW_EXPUNGE_HERE && i < d->rec->n)
+            d->dying[i] = true;
+    }
+}
+
 /*
  * A copy keeps all that says when the message came into being, which no second delivery and
- * no COPY of a user shares. Each record is taken for the copy of one message only.
+ * no COPY of a user shares. Its createdmodseq is the modseq that the original had when it was copied: at least
+ * the original's own createdmodseq, at most its modseq now. A copy that the replica has already, and that
+ * was expunged there, is none: its original is what somebody wanted to keep.
  */
+static bool is_copy(const struct mender *d, size_t i, const struct replica_detail *t)
+{
+    const struct records *rec = d->rec;
+    return rec->uid[i] > t->uid && rec->internaldate[i] == t->internaldate && rec->size[i] == t->size &&
+           rec->savedate[i] == t->savedate && rec->createdmodseq[i] >= t->createdmodseq &&
+           rec->createdmodseq[i] <= t->modseq && !d->dying[i];
+}
+
+/* Each record is taken for the copy of one message only, of several the one that was made first. */
 static bool find_copy(struct mender *d, const struct replica_detail *t, size_t *copy)
 {
     struct copies *c = map_get(&d->copied, guid_key(&t->guid));
-    const struct records *rec = d->rec;
-    for (size_t k = 0; c && k < c->n; k++) {
-        size_t i = c->i[k];
-        if (rec->uid[i] <= t->uid || rec->internaldate[i] != t->internaldate || rec->size[i] != t->size ||
-            rec->savedate[i] != t->savedate || rec->createdmodseq[i] != t->createdmodseq)
-            continue;
-        c->i[k] = c->i[--c->n];
-        *copy = i;
-        return true;
-    }
-    return false;
+    size_t best = SIZE_MAX;
+    for (size_t k = 0; c && k < c->n; k++)
+        if (is_copy(d, c->i[k], t) &&
+            (best == SIZE_MAX || d->rec->createdmodseq[c->i[k]] < d->rec->createdmodseq[c->i[best]]))
+            best = k;
+    if (best == SIZE_MAX)
+        return false;
+    *copy = c->i[best];
+    c->i[best] = c->i[--c->n];
+    return true;
 }
 
 /* ---- making records ---- */
@@ -148,6 +174,7 @@ static size_t copy_record(struct mender *d, size_t i, uint32_t uid)
     o->createdmodseq[k] = d->rec->createdmodseq[i];
     if (d->rec->annotations)
         o->annotations[k] = d->rec->annotations[i];
+    d->live[i] = k + 1;
     return k;
 }
 
@@ -180,7 +207,7 @@ static void need_message(struct mender *d, size_t k, uint32_t uid, bool from_rep
     d->out->messages[d->out->nmessages++] = (struct mend_message){ k, uid, from_replica };
 }
 
-static void append_theirs(struct mender *d, const struct replica_detail *t, uint32_t uid)
+static size_t append_theirs(struct mender *d, const struct replica_detail *t, uint32_t uid)
 {
     struct records *o = &d->out->rec;
     size_t k = new_record(d, uid);
@@ -191,6 +218,7 @@ static void append_theirs(struct mender *d, const struct replica_detail *t, uint
     o->createdmodseq[k] = t->createdmodseq;
     take_flags(d, k, t);
     need_message(d, k, t->uid, true);
+    return k;
 }
 
 static void expunge_there(struct mender *d, uint32_t uid)
@@ -208,15 +236,31 @@ static void renumber(struct mender *d, size_t i)
     need_message(d, k, d->rec->uid[i], false);
 }
 
-/* The original may have been changed between a copy and the expunge that did not follow it. */
 static void copyback(struct mender *d, const struct replica_detail *t)
 {
     size_t i;
-    if (!find_copy(d, t, &i))
-        append_theirs(d, t, ++d->last_uid);
-    else if (t->last_updated > d->rec->last_updated[i])
-        take_flags(d, copy_record(d, i, d->rec->uid[i]), t);
+    if (find_copy(d, t, &i))
+        d->found[d->nfound++] = (struct found_copy){ i, t };
+    else
+        d->out->rec.createdmodseq[append_theirs(d, t, ++d->last_uid)] = t->modseq; /* see is_copy */
     expunge_there(d, t->uid);
+}
+
+/*
+ * The original may have been changed between a copy and the expunge that did not follow it: its modseq
+ * tells. Done when all other rows have their records, because the copy may be in one of them, under its own uid or
+ * a new one: a command has each uid once.
+ */
+static void take_changes_of_originals(struct mender *d)
+{
+    for (size_t f = 0; f < d->nfound; f++) {
+        size_t i = d->found[f].i;
+        const struct replica_detail *t = d->found[f].t;
+        const struct replica_detail *there = find_detail(d, d->rec->uid[i]); /* if the copy is changed there too */
+        if (t->modseq == d->rec->createdmodseq[i] || (there && there->modseq > t->modseq))
+            continue;
+        take_flags(d, d->live[i] ? d->live[i] - 1 : copy_record(d, i, d->rec->uid[i]), t);
+    }
 }
 
 static bool carry_out(struct mender *d, const struct compare_difference *row)
@@ -365,6 +409,14 @@ static void sort_records(struct mender *d)
     *o = sorted;
 }
 
+uint32_t mend_double(const struct mend *m)
+{
+    for (size_t k = 1; k < m->rec.n; k++)
+        if (m->rec.uid[k] <= m->rec.uid[k - 1])
+            return m->rec.uid[k];
+    return 0;
+}
+
 bool diff_mend(struct arena *a, const struct mailbox_header *m, const struct records *rec,
                const struct replica_mailbox *r, const struct replica_records *rrec, const struct compare_result *c,
                const struct replica_details *details, uint64_t floor, int64_t now, struct mend *out)
@@ -375,6 +427,9 @@ bool diff_mend(struct arena *a, const struct mailbox_header *m, const struct rec
         .modseq = larger(larger(m->highestmodseq, r->highestmodseq), floor),
         .last_uid = m->last_uid > r->last_uid ? m->last_uid : r->last_uid, .now = now,
     };
+    d.live = arena_array(a, rec->n, sizeof *d.live);
+    d.dying = arena_array(a, rec->n, sizeof *d.dying);
+    d.found = arena_array(a, c->n, sizeof *d.found);
     records_make(a, 2 * c->n, &out->rec); /* a renumbered message makes two */
     out->rec.annotations = arena_array(a, 2 * c->n, sizeof *out->rec.annotations);
     out->rec.n = 0;
@@ -382,12 +437,14 @@ bool diff_mend(struct arena *a, const struct mailbox_header *m, const struct rec
     out->expunge = arena_array(a, c->n, sizeof *out->expunge);
     begin_header(&d);
     index_copies(&d);
+    mark_dying(&d, c);
     bool complete = true;
     for (size_t k = 0; k < c->n && complete; k++)
         complete = carry_out(&d, &c->d[k]);
     map_free(&d.copied);
     if (!complete)
         return false;
+    take_changes_of_originals(&d);
     end_header(&d, floor);
     sum_result(&d);
     sort_records(&d);

@@ -31,7 +31,7 @@ static struct slice script_name(struct slice file)
 static bool same_script(const struct sieve_script *s, const struct replica_script *r)
 {
     if (guid_is_null(&r->guid))
-        return r->last_update >= s->last_update;
+        return r->last_update == s->last_update; /* the replica keeps the time that it was told */
     return guid_eq(&r->guid, &s->guid);
 }
 

@@ -117,6 +117,10 @@ static struct err *check_still_there(const struct work *w)
 
 static struct err *tell_master(struct work *w, const struct mend *m)
 {
+    uint32_t twice = mend_double(m);
+    if (twice) /* the server would take both, and one's flags would be lost */
+        return err_new(ERR_BAD_PARAMETERS, "two records of uid %u for one mailbox: a fault of this program, nothing is sent",
+                       twice);
     log_progress("COPYBACK " SLICE_FMT, SLICE_ARG(w->entry->name));
     TRY(reserve_own(w, m));
     TRY(check_still_there(w));

@@ -107,10 +107,20 @@ static void s7_otherwise_the_master_wins_and_its_record_must_be_sent(void **stat
     struct scene s = scene();
     s.rrec.r[0].crc_annot ^= 1;
     ONE(s, ROW_TOUCH);
-    s = scene();
+}
+
+static void s6_the_clocks_of_the_two_sides_decide_nothing(void **state)
+{
+    (void)state;
+    struct scene s = scene();
     s.rrec.r[0].crc_basic ^= 1;
     s.rrec.r[0].modseq = 9;
-    s.rrec.r[0].last_updated = 99; /* a higher modseq, but an older change */
+    s.rrec.r[0].last_updated = 99; /* the replica's clock is behind */
+    ONE(s, ROW_TAKE_FLAGS);
+    s = scene();
+    s.rrec.r[0].crc_basic ^= 1;
+    s.rec.modseq[0] = 9;
+    s.rrec.r[0].last_updated = 10000; /* ahead */
     ONE(s, ROW_TOUCH);
 }
 
@@ -225,6 +235,7 @@ int main(void)
         cmocka_unit_test(s4_another_message_expunged_there_renumbers_ours),
         cmocka_unit_test(s5_equal_records_are_nothing),
         cmocka_unit_test(s6_a_newer_change_on_the_replica_is_taken),
+        cmocka_unit_test(s6_the_clocks_of_the_two_sides_decide_nothing),
         cmocka_unit_test(s7_otherwise_the_master_wins_and_its_record_must_be_sent),
         cmocka_unit_test(s7_a_record_that_an_update_carries_anyway_is_nothing),
         cmocka_unit_test(s8_an_expunge_wins_and_must_be_sent),

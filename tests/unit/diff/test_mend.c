@@ -181,7 +181,7 @@ static void a_copied_message_gets_a_new_uid_and_is_expunged_there(void **state)
     scene(&s, ROW_COPYBACK);
     assert_true(mended(&s));
     assert_int_equal(s.mend.rec.uid[0], 10);
-    assert_int_equal(s.mend.rec.createdmodseq[0], 4);
+    assert_int_equal(s.mend.rec.createdmodseq[0], 8); /* the original's modseq: tells whether it changes later */
     assert_int_equal(s.mend.messages[0].from_uid, 5);
     assert_int_equal(s.mend.nexpunge, 1);
     assert_int_equal(s.mend.expunge[0], 5);
@@ -189,7 +189,7 @@ static void a_copied_message_gets_a_new_uid_and_is_expunged_there(void **state)
     arena_free(&s.a);
 }
 
-/* The master has record uid 9 with all that made the replica's message what it is. */
+/* The master has record uid 9 with all that made the replica's message what it is, copied when that was at 8. */
 static void has_copy(struct scene *s)
 {
     s->rec.n = 2;
@@ -198,8 +198,15 @@ static void has_copy(struct scene *s)
     s->rec.internaldate[1] = 70;
     s->rec.size[1] = 100;
     s->rec.savedate[1] = 71;
-    s->rec.createdmodseq[1] = 4;
+    s->rec.createdmodseq[1] = 8;
     s->rec.guid[1] = s->details.d[0].guid;
+}
+
+/* Its original was changed since. */
+static void changes_original(struct scene *s)
+{
+    s->rrec.r[0].modseq = s->details.d[0].modseq = 10;
+    s->details.d[0].flags = REC_FLAGGED;
 }
 
 static void a_message_that_was_copied_before_is_not_copied_again(void **state)
@@ -221,9 +228,9 @@ static void flags_that_changed_after_the_copy_are_taken(void **state)
     struct scene s;
     scene(&s, ROW_COPYBACK);
     has_copy(&s);
+    changes_original(&s);
     s.rec.last_updated[1] = 300;
-    s.details.d[0].last_updated = 301;
-    s.details.d[0].flags = REC_FLAGGED;
+    s.details.d[0].last_updated = 200; /* whatever the clocks say */
     assert_true(mended(&s));
     assert_int_equal(s.mend.rec.n, 1);
     assert_int_equal(s.mend.rec.uid[0], 9);
@@ -232,6 +239,114 @@ static void flags_that_changed_after_the_copy_are_taken(void **state)
     assert_int_equal(s.mend.nexpunge, 1);
     assert_sums(&s);
     arena_free(&s.a);
+}
+
+static void flags_of_a_copy_stay_when_its_original_did_not_change(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene(&s, ROW_COPYBACK);
+    has_copy(&s);
+    s.rec.flags[1] = REC_FLAGGED; /* set on the master since */
+    s.rec.last_updated[1] = 300;
+    s.details.d[0].last_updated = 9999; /* the replica's clock is ahead */
+    assert_true(mended(&s));
+    assert_int_equal(s.mend.rec.n, 0);
+    assert_int_equal(s.mend.nexpunge, 1);
+    arena_free(&s.a);
+}
+
+/* The uid of the copy was given out on the replica too: it gets a new one, and the original's newer flags. */
+static void a_copy_that_is_renumbered_takes_the_flags_under_its_new_uid(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene(&s, ROW_COPYBACK);
+    has_copy(&s);
+    changes_original(&s);
+    s.rows.n = 2;
+    s.d[1] = (struct compare_difference){ ROW_RENUMBER, 9 };
+    assert_true(mended(&s));
+    assert_int_equal(mend_double(&s.mend), 0);
+    assert_int_equal(s.mend.rec.n, 2);
+    assert_int_equal(s.mend.rec.uid[0], 9);
+    assert_true(s.mend.rec.flags[0] & REC_EXPUNGED);
+    assert_int_equal(s.mend.rec.uid[1], 10);
+    assert_int_equal(s.mend.rec.flags[1], REC_FLAGGED);
+    assert_int_equal(s.mend.nmessages, 1);
+    assert_int_equal(s.mend.nexpunge, 1);
+    assert_sums(&s);
+    arena_free(&s.a);
+}
+
+/* The copy differs from the replica's and has to be sent again: one record, with the newer flags. */
+static void a_copy_that_has_a_row_of_its_own_is_one_record(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene(&s, ROW_COPYBACK);
+    has_copy(&s);
+    changes_original(&s);
+    s.rows.n = 2;
+    s.d[1] = (struct compare_difference){ ROW_TOUCH, 9 };
+    assert_true(mended(&s));
+    assert_int_equal(mend_double(&s.mend), 0);
+    assert_int_equal(s.mend.rec.n, 1);
+    assert_int_equal(s.mend.rec.flags[0], REC_FLAGGED);
+    assert_sums(&s);
+    arena_free(&s.a);
+}
+
+/* Both were changed on the replica: its own modseqs tell which was the later. */
+static void of_a_copy_and_its_original_the_later_change_on_the_replica_wins(void **state)
+{
+    (void)state;
+    for (uint64_t copys = 9; copys <= 11; copys += 2) {
+        struct scene s;
+        scene(&s, ROW_COPYBACK);
+        has_copy(&s);
+        changes_original(&s);
+        s.rrec.n = s.details.n = s.rows.n = 2;
+        s.rrec.r[1] = s.rrec.r[0];
+        s.details.d[1] = s.details.d[0];
+        s.rrec.r[1].uid = s.details.d[1].uid = 9;
+        s.rrec.r[1].modseq = s.details.d[1].modseq = copys;
+        s.details.d[1].flags = REC_ANSWERED;
+        s.d[1] = (struct compare_difference){ ROW_TAKE_FLAGS, 9 };
+        assert_true(mended(&s));
+        assert_int_equal(s.mend.rec.n, 1);
+        assert_int_equal(s.mend.rec.flags[0], copys > 10 ? REC_ANSWERED : REC_FLAGGED);
+        arena_free(&s.a);
+    }
+}
+
+/* Somebody saw both and deleted one of them: the other is what he wanted to keep. */
+static void a_copy_that_was_expunged_on_the_replica_is_none(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene(&s, ROW_COPYBACK);
+    has_copy(&s);
+    s.rows.n = 2;
+    s.d[1] = (struct compare_difference){ ROW_EXPUNGE_HERE, 9 };
+    assert_true(mended(&s));
+    assert_int_equal(s.mend.rec.n, 2);
+    assert_true(s.mend.rec.flags[0] & REC_EXPUNGED);
+    assert_int_equal(s.mend.rec.uid[1], 10);
+    assert_int_equal(s.mend.nmessages, 1);
+    arena_free(&s.a);
+}
+
+static void doubles_and_disorder_are_seen_before_anything_is_sent(void **state)
+{
+    (void)state;
+    uint32_t uid[3] = { 3, 4, 9 };
+    struct mend m = { .rec = { .n = 3, .uid = uid } };
+    assert_int_equal(mend_double(&m), 0);
+    uid[1] = 3;
+    assert_int_equal(mend_double(&m), 3);
+    uid[1] = 10;
+    assert_int_equal(mend_double(&m), 9);
 }
 
 static void one_copy_answers_for_one_message_only(void **state)
@@ -245,6 +360,7 @@ static void one_copy_answers_for_one_message_only(void **state)
     s.details.d[1] = s.details.d[0];
     s.rrec.r[1].uid = s.details.d[1].uid = 6;
     s.d[1] = (struct compare_difference){ ROW_COPYBACK, 6 };
+    assert_int_equal(s.rec.createdmodseq[1], 8);
     assert_true(mended(&s));
     assert_int_equal(s.mend.rec.n, 1);
     assert_int_equal(s.mend.messages[0].from_uid, 6);
@@ -337,6 +453,12 @@ int main(void)
         cmocka_unit_test(a_copied_message_gets_a_new_uid_and_is_expunged_there),
         cmocka_unit_test(a_message_that_was_copied_before_is_not_copied_again),
         cmocka_unit_test(flags_that_changed_after_the_copy_are_taken),
+        cmocka_unit_test(flags_of_a_copy_stay_when_its_original_did_not_change),
+        cmocka_unit_test(a_copy_that_is_renumbered_takes_the_flags_under_its_new_uid),
+        cmocka_unit_test(a_copy_that_has_a_row_of_its_own_is_one_record),
+        cmocka_unit_test(of_a_copy_and_its_original_the_later_change_on_the_replica_wins),
+        cmocka_unit_test(a_copy_that_was_expunged_on_the_replica_is_none),
+        cmocka_unit_test(doubles_and_disorder_are_seen_before_anything_is_sent),
         cmocka_unit_test(one_copy_answers_for_one_message_only),
         cmocka_unit_test(a_message_saved_at_another_time_is_no_copy),
         cmocka_unit_test(a_stale_record_is_expunged_there_and_nothing_changes_here),

@@ -71,12 +71,14 @@ static void a_script_is_put_when_it_is_missing_or_differs(void **state)
     assert_plan(here, N(here), "a", NULL, 0, "put a;put b;on a;");
 }
 
-static void without_a_guid_the_time_decides(void **state)
+/* The replica keeps the time that it was told with a script; which is the later one does not matter. */
+static void without_a_guid_the_time_that_was_told_decides(void **state)
 {
     (void)state;
-    const struct sieve_script here[] = { script("a", G1, 100), script("b", G2, 101) };
-    const struct replica_script there[] = { file("a.script", NONE, false), file("b.script", NONE, false) };
-    assert_plan(here, N(here), "", there, N(there), "put b;");
+    const struct sieve_script here[] = { script("a", G1, 100), script("b", G2, 101), script("c", G2, 99) };
+    const struct replica_script there[] = { file("a.script", NONE, false), file("b.script", NONE, false),
+                                            file("c.script", NONE, false) };
+    assert_plan(here, N(here), "", there, N(there), "put b;put c;");
 }
 
 static void another_script_is_activated_before_the_old_one_goes(void **state)
@@ -113,7 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_equal_needs_nothing),
         cmocka_unit_test(a_script_is_put_when_it_is_missing_or_differs),
-        cmocka_unit_test(without_a_guid_the_time_decides),
+        cmocka_unit_test(without_a_guid_the_time_that_was_told_decides),
         cmocka_unit_test(another_script_is_activated_before_the_old_one_goes),
         cmocka_unit_test(the_last_active_one_is_deactivated_first),
         cmocka_unit_test(a_script_that_was_emptied_is_made_anew),

@@ -226,15 +226,14 @@ static const char *check_user(const struct pass *p, unsigned user)
     return check_equal(&host[MASTER], &host[REPLICA], userid, exact);
 }
 
-/* The later change wins: with a clock that is behind, or a change in the middle of a pass, that
- * need not be the replica's. A change of a message that was copied already, of which the original is
- * not expunged yet because the engine was killed, is lost. */
+/* Whatever the clocks say. But a change in the middle of a pass, or after a copyback that was cut off before the replica
+ * heard of it, may meet the master's at the same modseq; then the master's is taken. */
 static bool replicas_flags_count(const struct history *h)
 {
     for (size_t i = 0; i < h->n; i++)
         if (h->op[i].kind > OP_SYNC || (h->op[i].side == REPLICA && h->op[i].at))
             return false;
-    return h->mode == TWO_WAY && h->skew >= 0;
+    return h->mode == TWO_WAY;
 }
 
 static const char *check_end(const struct pass *p)
