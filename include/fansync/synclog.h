@@ -42,13 +42,12 @@ typedef void (*synclog_fn)(void *ctx, const struct action *a);
 
 /*
  * Reads a file to its end for "-R -f FILE" (§1.6) and calls fn for each action, whose
- * slices are valid during the call. The file is opened read-write and locked for an
- * instant, so that a daemon that is just writing is waited for; "-" is standard input.
- * Bad lines are logged (ERR with file, line number and content), counted in *bad and
- * skipped. A last line without LF is processed, with a warning. Messages are those to log:
+ * slices are valid during the call. The file is only read; a daemon that is just writing to it is
+ * waited for; "-" is standard input. Bad lines are logged (ERR with file, line number and content),
+ * counted in *bad, appended to bad_lines unless that is NULL, and skipped. A last line without LF is processed, with a warning. Messages are those to log:
  * "No sync log filename" for a missing file, "Failed to open PATH: reason".
  */
-struct err *synclog_read_file(const char *path, synclog_fn fn, void *ctx, size_t *bad)
+struct err *synclog_read_file(const char *path, synclog_fn fn, void *ctx, size_t *bad, struct buf *bad_lines)
     __attribute__((warn_unused_result));
 
 /*

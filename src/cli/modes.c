@@ -8,6 +8,7 @@
 
 #include "fansync/log.h"
 #include "fansync/map.h"
+#include "fansync/userid.h"
 
 /* How the items of a run ended. */
 struct outcome {
@@ -57,14 +58,33 @@ static struct err *run_items(struct run *r, const struct engine_item *items, siz
     return err;
 }
 
+/* A name that cannot be one is an error of its own, the others are done (B.9). */
+static void say_impossible(const struct run *r, struct slice name, struct err *err, bool *failed)
+{
+    log_msg(LOG_ERR, "SYNCERROR: " SLICE_FMT ": %s", SLICE_ARG(name), err->msg);
+    if (r->verbose)
+        fprintf(stderr, SLICE_FMT ": %s\n", SLICE_ARG(name), err->msg);
+    err_free(err);
+    *failed = true;
+}
+
+/* Whoever is named twice, whatever the spelling, is synced once. */
 static struct err *run_users(struct run *r, enum engine_item_kind kind, const char *what,
                              const struct slice *users, size_t n, bool *failed)
 {
     struct arena a = ARENA_INIT;
+    struct map known = MAP_INIT;
     struct engine_item *items = arena_array(&a, n, sizeof *items);
-    for (size_t i = 0; i < n; i++)
-        items[i] = (struct engine_item){ .kind = kind, .userid = users[i] };
-    struct err *err = run_items(r, items, n, &(struct outcome){ .what = what }, failed);
+    size_t nitems = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct slice user = userid_plain(&a, users[i]);
+        if (!userid_is_possible(user))
+            say_impossible(r, users[i], err_new(ERR_CONFIG, "no user can be called so"), failed);
+        else if (map_put(&known, user, items))
+            items[nitems++] = (struct engine_item){ .kind = kind, .userid = user };
+    }
+    struct err *err = run_items(r, items, nitems, &(struct outcome){ .what = what }, failed);
+    map_free(&known);
     arena_free(&a);
     return err;
 }
@@ -79,25 +99,21 @@ struct err *mode_meta(struct run *r, const struct slice *users, size_t n, bool *
     return run_users(r, ITEM_META, "sync_do_meta", users, n, failed);
 }
 
-/* A name that cannot be one is an error of its own, the others are done (B.9). */
 struct err *mode_mailboxes(struct run *r, const struct slice *names, size_t n, bool *failed)
 {
     struct arena a = ARENA_INIT;
+    struct map known = MAP_INIT;
     struct slice *internal = arena_array(&a, n, sizeof *internal);
     struct engine_item item = { .kind = ITEM_MAILBOXES, .names = internal };
     for (size_t i = 0; i < n; i++) {
         struct err *err = names_from_external(&a, store_names(r->store), names[i], &internal[item.nnames]);
-        if (err) {
-            log_msg(LOG_ERR, "SYNCERROR: " SLICE_FMT ": %s", SLICE_ARG(names[i]), err->msg);
-            if (r->verbose)
-                fprintf(stderr, SLICE_FMT ": %s\n", SLICE_ARG(names[i]), err->msg);
-            err_free(err);
-            *failed = true;
-        } else {
+        if (err)
+            say_impossible(r, names[i], err, failed);
+        else if (map_put(&known, internal[item.nnames], r))
             item.nnames++;
-        }
     }
     struct err *err = run_items(r, &item, 1, &(struct outcome){ .what = "sync_do_mailboxes" }, failed);
+    map_free(&known);
     arena_free(&a);
     return err;
 }

@@ -71,21 +71,40 @@ static void take_fault(const struct run *r, struct err *err, bool *failed)
     *failed = true;
 }
 
+/* Lines that are no records are kept beside the log that they stood in, for the operator. */
+static struct err *read_records(const char *path, const char *rejected, struct records_read *read)
+{
+    struct buf lines = BUF_INIT;
+    size_t bad;
+    struct err *err = synclog_read_file(path, take_action, read, &bad, rejected ? &lines : NULL);
+    if (!err && buf_len(&lines))
+        err = synclog_append(rejected, buf_slice(&lines));
+    buf_free(&lines);
+    return err;
+}
+
+/* What is read, and where what is left of it goes. */
+struct replayed {
+    const char *path;
+    const char *log;
+    const char *rejected; /* for bad lines; NULL: the file stays, and so do they */
+    bool all_left; /* goes to the log, not only what is locked */
+};
+
 /* *kept: every record is done or in the log. */
-static struct err *replay(struct run *r, const char *path, const char *log, bool all_left, bool *kept, bool *failed)
+static struct err *replay(struct run *r, const struct replayed *from, bool *kept, bool *failed)
 {
     struct records_read read = { ARENA_INIT, NULL, 0, 0 };
-    size_t bad;
     bool had_failed = *failed;
     struct err *err = NULL;
-    take_fault(r, synclog_read_file(path, take_action, &read, &bad), failed);
+    take_fault(r, read_records(from->path, from->rejected, &read), failed);
     *kept = *failed == had_failed;
     if (*kept) {
         struct batch *b = batch_new(r->engine, r->store);
         err = batch_run(b, read.entry, read.n);
-        if (!report(&read, path))
+        if (!report(&read, from->path))
             *failed = true;
-        struct err *not_kept = keep_for_later(&read, log, all_left);
+        struct err *not_kept = keep_for_later(&read, from->log, from->all_left);
         *kept = !not_kept;
         take_fault(r, not_kept, failed);
         batch_free(b);
@@ -99,7 +118,7 @@ struct err *replay_file(struct run *r, const char *path, const char *log, bool *
     bool kept;
     if (strcmp(path, "-") != 0 && access(path, F_OK) == 0)
         log_msg(LOG_NOTICE, "Reprocessing sync log file %s", path);
-    return replay(r, path, log, false, &kept, failed);
+    return replay(r, &(struct replayed){ .path = path, .log = log }, &kept, failed);
 }
 
 struct err *replay_log(struct run *r, const char *folder, const char *log, bool *failed)
@@ -113,8 +132,11 @@ struct err *replay_log(struct run *r, const char *folder, const char *log, bool 
         return NULL;
     if (path && left_over)
         log_msg(LOG_NOTICE, "Reprocessing sync log file %s", path);
+    struct buf rejected = BUF_INIT;
+    buf_printf(&rejected, "%srejected", folder);
     if (path)
-        err = replay(r, path, log, true, &kept, failed);
+        err = replay(r, &(struct replayed){ path, log, buf_cstr(&rejected), true }, &kept, failed);
+    buf_free(&rejected);
     take_fault(r, synclog_untake(taken, kept), failed);
     return err;
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fansync/log.h"
@@ -23,6 +24,7 @@ struct reading {
     size_t line;        /* number of the line at hand */
     size_t bad;
     bool skipping;      /* the rest of a line that is too long */
+    struct buf *bad_lines; /* or NULL */
 };
 
 static void complain(struct reading *r, const char *what, struct slice line)
@@ -32,6 +34,10 @@ static void complain(struct reading *r, const char *what, struct slice line)
     log_msg(LOG_ERR, "%s: line %zu: %s: \"%s\"", r->name, r->line, what, buf_cstr(&b));
     buf_free(&b);
     r->bad++;
+    if (r->bad_lines) {
+        buf_add(r->bad_lines, line.p, line.n);
+        buf_addc(r->bad_lines, '\n');
+    }
 }
 
 static void one_line(struct reading *r, struct slice line)
@@ -103,9 +109,9 @@ static struct err *read_all(struct reading *r, int fd)
     return NULL;
 }
 
-static struct err *read_fd(const char *name, int fd, synclog_fn fn, void *ctx, size_t *bad)
+static struct err *read_fd(const char *name, int fd, synclog_fn fn, void *ctx, size_t *bad, struct buf *bad_lines)
 {
-    struct reading r = { .name = name, .fn = fn, .ctx = ctx, .line = 1 };
+    struct reading r = { .name = name, .fn = fn, .ctx = ctx, .line = 1, .bad_lines = bad_lines };
     struct err *e = read_all(&r, fd);
     *bad = r.bad;
     buf_free(&r.buf);
@@ -113,21 +119,36 @@ static struct err *read_fd(const char *name, int fd, synclog_fn fn, void *ctx, s
     return e;
 }
 
-struct err *synclog_read_file(const char *path, synclog_fn fn, void *ctx, size_t *bad)
+/* A daemon that is just writing is waited for. What is no regular file has no such writer. */
+static struct err *wait_for_writer(int fd, const char *path)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_errno("Failed to open %s", path);
+    if (S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return err_errno("Failed to open %s", path);
+    }
+    if (!S_ISREG(st.st_mode))
+        return NULL;
+    TRY(files_lock_shared(fd, LOCK_WAIT_MS, path));
+    files_unlock(fd);
+    return NULL;
+}
+
+struct err *synclog_read_file(const char *path, synclog_fn fn, void *ctx, size_t *bad, struct buf *bad_lines)
 {
     *bad = 0;
     if (strcmp(path, "-") == 0)
-        return read_fd("standard input", STDIN_FILENO, fn, ctx, bad);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+        return read_fd("standard input", STDIN_FILENO, fn, ctx, bad, bad_lines);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return err_new(ERR_NONEXISTENT, "No sync log filename");
     if (fd < 0)
         return err_errno("Failed to open %s", path);
-    struct err *e = files_lock(fd, LOCK_WAIT_MS, path);
-    if (!e) {
-        files_unlock(fd);
-        e = read_fd(path, fd, fn, ctx, bad);
-    }
+    struct err *e = wait_for_writer(fd, path);
+    if (!e)
+        e = read_fd(path, fd, fn, ctx, bad, bad_lines);
     close(fd);
     return e;
 }

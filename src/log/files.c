@@ -37,12 +37,17 @@ static int set_lock(int fd, short type)
     return r;
 }
 
-int files_try_lock(int fd)
+static int try_lock(int fd, short type)
 {
-    int r = set_lock(fd, F_WRLCK);
+    int r = set_lock(fd, type);
     if (r < 0 && errno == EACCES)
         errno = EAGAIN;
     return r;
+}
+
+int files_try_lock(int fd)
+{
+    return try_lock(fd, F_WRLCK);
 }
 
 void files_unlock(int fd)
@@ -51,11 +56,11 @@ void files_unlock(int fd)
 }
 
 /* F_OFD_SETLKW cannot time out, so waiting is by trying again. */
-struct err *files_lock(int fd, int64_t wait_ms, const char *path)
+static struct err *lock_within(int fd, short type, int64_t wait_ms, const char *path)
 {
     int64_t end = files_now_ms() + wait_ms;
     for (int64_t ms = FIRST_SLEEP_MS;; ms = ms * 2 < LONGEST_SLEEP_MS ? ms * 2 : LONGEST_SLEEP_MS) {
-        if (files_try_lock(fd) == 0)
+        if (try_lock(fd, type) == 0)
             return NULL;
         if (errno != EAGAIN)
             return err_errno("Failed to lock %s", path);
@@ -64,6 +69,16 @@ struct err *files_lock(int fd, int64_t wait_ms, const char *path)
                            (long long)wait_ms);
         files_sleep_ms(ms);
     }
+}
+
+struct err *files_lock(int fd, int64_t wait_ms, const char *path)
+{
+    return lock_within(fd, F_WRLCK, wait_ms, path);
+}
+
+struct err *files_lock_shared(int fd, int64_t wait_ms, const char *path)
+{
+    return lock_within(fd, F_RDLCK, wait_ms, path);
 }
 
 bool files_same(int fd, const char *path)

@@ -19,6 +19,8 @@ void files_sleep_ms(int64_t ms);
 int files_try_lock(int fd);
 /* The same for wait_ms; ERR_BUSY, naming path, if it stayed taken. */
 struct err *files_lock(int fd, int64_t wait_ms, const char *path) __attribute__((warn_unused_result));
+/* A shared lock instead, for which reading is enough: waits for whoever is just writing. */
+struct err *files_lock_shared(int fd, int64_t wait_ms, const char *path) __attribute__((warn_unused_result));
 void files_unlock(int fd);
 
 /* FOLDER/NAME; the caller frees it. */

@@ -4,6 +4,7 @@
  * nothing here looks beyond the line.
  */
 #include "fansync/synclog.h"
+#include "fansync/userid.h"
 
 /* What a type asks for. */
 struct type {
@@ -147,7 +148,30 @@ static struct err *missing(const char *what, struct slice line)
     return e;
 }
 
-static struct err *make_action(const struct parts *p, struct slice line, struct action *out)
+/* A name that can be none is tried for ever if it is not turned away here. */
+static struct err *check_name(struct arena *a, const char *what, struct slice *name)
+{
+    struct buf b = BUF_INIT;
+    bool is_user = strcmp(what, "user name") == 0;
+    if (is_user)
+        *name = userid_plain(a, *name);
+    if (is_user ? userid_is_possible(*name) : !memchr(name->p, '/', name->n))
+        return NULL;
+    synclog_escape(&b, *name);
+    struct err *e = err_new(ERR_CORRUPT, "No %s can be: %s", what, buf_cstr(&b));
+    buf_free(&b);
+    return e;
+}
+
+static struct err *check_names(struct arena *a, const struct type *t, struct action *x)
+{
+    bool two = x->kind == ACTION_MAILBOX || x->kind == ACTION_RENAME;
+    if (x->a.n)
+        TRY(check_name(a, t->first, &x->a));
+    return two && x->b.n ? check_name(a, t->second, &x->b) : NULL;
+}
+
+static struct err *make_action(struct arena *a, const struct parts *p, struct slice line, struct action *out)
 {
     const struct type *t = find_type(p->word);
     if (!t)
@@ -161,7 +185,7 @@ static struct err *make_action(const struct parts *p, struct slice line, struct 
         return missing(t->second, line);
     if (t->kind == ACTION_RENAME && out->b.n == 0)
         out->kind = ACTION_MAILBOX; /* the name it has is worth a look */
-    return NULL;
+    return check_names(a, t, out);
 }
 
 struct err *synclog_parse(struct arena *a, struct slice line, struct action *out, bool *any)
@@ -182,7 +206,7 @@ struct err *synclog_parse(struct arena *a, struct slice line, struct action *out
     if (p.word.n == 0 || line.p[p.word.n] != ' ')
         return err_new(ERR_CORRUPT, "Invalid input");
     TRY(arguments(a, rest_of(line, p.word.n), &p));
-    TRY(make_action(&p, line, &action));
+    TRY(make_action(a, &p, line, &action));
     *out = action;
     *any = true;
     return NULL;

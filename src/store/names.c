@@ -200,13 +200,14 @@ struct slice names_inbox(struct arena *a, const struct namespace_options *o, str
     return names_to_internal(a, o, &m);
 }
 
-/* Bytes that no mailbox name may have in any spelling, or that would be read as a
- * separator of another one. */
-static bool has_forbidden(struct slice s)
+/* Bytes that no mailbox name may have in any spelling, or that would be read as a separator of
+ * another one. Where '.' separates, '^' is the dot that no part can have otherwise. */
+static bool has_forbidden(const struct namespace_options *o, struct slice s)
 {
+    const char *forbidden = o->unixhierarchysep ? "!^%*" : "!%*";
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c < ' ' || c >= 0x7f || strchr("!^%*", c))
+        if (c < ' ' || c >= 0x7f || strchr(forbidden, c))
             return true;
     }
     return false;
@@ -218,9 +219,12 @@ struct err *names_from_external(struct arena *a, const struct namespace_options 
     struct slice name = s;
     struct slice domain = cut_domain(o, &name);
     size_t n = 0;
-    if (name.n == 0 || has_forbidden(s))
+    char sep = o->unixhierarchysep ? '/' : '.';
+    if (name.n > 1 && name.p[name.n - 1] == sep) /* as in the stock client */
+        name.n--;
+    if (name.n == 0 || has_forbidden(o, s))
         return err_new(ERR_CONFIG, "\"" SLICE_FMT "\" cannot be a mailbox name", SLICE_ARG(s));
-    struct slice *parts = split(a, name, o->unixhierarchysep ? '/' : '.', false, &n);
+    struct slice *parts = split(a, name, sep, !o->unixhierarchysep, &n);
     for (size_t i = 0; i < n; i++)
         if (parts[i].n == 0 || memchr(parts[i].p, '/', parts[i].n))
             return err_new(ERR_CONFIG, "\"" SLICE_FMT "\" cannot be a mailbox name", SLICE_ARG(s));

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fansync/log.h"
+#include "fansync/userid.h"
 #include "fansync/mem.h"
 
 /* ---- opening ---- */
@@ -208,9 +209,7 @@ static struct err *append_range(struct store *s, struct mblist *l, struct arena 
 
 struct err *store_inbox_of(struct store *s, struct arena *a, struct slice userid, struct mbname *out)
 {
-    bool ok = userid.n > 0;
-    for (size_t i = 0; ok && i < userid.n; i++)
-        ok = (unsigned char)userid.p[i] >= ' ' && !strchr("^!/", userid.p[i]);
+    bool ok = userid_is_possible(userid) && !memchr(userid.p, '^', userid.n);
     if (ok)
         *out = names_from_internal(a, &s->names, names_inbox(a, &s->names, userid));
     if (!ok || out->localpart.n == 0)

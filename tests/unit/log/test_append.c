@@ -145,7 +145,7 @@ static void ours_and_daemons_lines_survive_each_other_and_a_rotating_reader(void
             left--;
         }
         if (rename(scratch_path("log"), scratch_path("log-run")) == 0) {
-            assert_ok(synclog_read_file(scratch_path("log-run"), count_record, &records, &bad));
+            assert_ok(synclog_read_file(scratch_path("log-run"), count_record, &records, &bad, NULL));
             assert_int_equal(bad, 0);
             unlink(scratch_path("log-run"));
             rounds++;
@@ -169,7 +169,7 @@ static size_t bad_lines;
 static void read_text(const char *text, size_t n)
 {
     buf_clear(&names);
-    assert_ok(synclog_read_file(scratch_write("records", text, n), add_name, &names, &bad_lines));
+    assert_ok(synclog_read_file(scratch_write("records", text, n), add_name, &names, &bad_lines, NULL));
     buf_cstr(&names);
 }
 
@@ -232,7 +232,7 @@ static void standard_input_is_read_by_its_name(void **state)
     assert_int_equal(write(ends[1], "MAILBOX a\nMAILBOX b\n", 20), 20);
     close(ends[1]);
     dup2(ends[0], STDIN_FILENO);
-    struct err *e = synclog_read_file("-", add_name, &names, &bad_lines);
+    struct err *e = synclog_read_file("-", add_name, &names, &bad_lines, NULL);
     dup2(old, STDIN_FILENO);
     close(old);
     close(ends[0]);
@@ -245,12 +245,12 @@ static void missing_and_unreadable_files_have_cyruss_messages(void **state)
 {
     char want[128];
     (void)state;
-    struct err *e = synclog_read_file(scratch_path("none"), add_name, &names, &bad_lines);
+    struct err *e = synclog_read_file(scratch_path("none"), add_name, &names, &bad_lines, NULL);
     assert_non_null(e);
     assert_string_equal(e->msg, "No sync log filename");
     err_free(e);
     snprintf(want, sizeof want, "Failed to open %s: Is a directory", scratch);
-    e = synclog_read_file(scratch, add_name, &names, &bad_lines);
+    e = synclog_read_file(scratch, add_name, &names, &bad_lines, NULL);
     assert_non_null(e);
     assert_string_equal(e->msg, want);
     err_free(e);

@@ -220,6 +220,43 @@ static size_t random_name(char *p, size_t least)
     return n;
 }
 
+static bool is_of_user(enum action_kind kind)
+{
+    return kind == ACTION_USER || kind == ACTION_UNUSER || kind == ACTION_META || kind == ACTION_SEEN ||
+           kind == ACTION_SUB;
+}
+
+/* Nothing has a slash in its name, and users are called by what prints. */
+static void make_possible(char *p, size_t n, bool user)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i] == '/' || (user && ((unsigned char)p[i] < ' ' || memchr("!^\x7f", p[i], 3))))
+            p[i] = '_';
+}
+
+static void names_that_nothing_can_have_are_refused(void **state)
+{
+    static const char *const lines[] = {
+        "USER ../../etc", "USER a/b", "META a/b", "UNUSER /", "SUB a/b user.a", "SEEN a/b id", "USER a!b", "USER \"a\x01\"",
+        "QUOTA ../..", "MAILBOX user.a/b", "APPEND a/b", "RENAME a/b c", "RENAME c a/b", "UNMAILBOX ../x",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct action a;
+        bool any;
+        assert_err(synclog_parse(&arena, slice_str(lines[i]), &a, &any), ERR_CORRUPT, " can be: ");
+        assert_false(any);
+    }
+    check("SUB a b/c", ACTION_SUB, "a", "b/c"); /* a subscription may be to anything */
+}
+
+static void a_user_spelled_as_in_a_mailbox_name_is_the_user(void **state)
+{
+    (void)state;
+    check("USER j^doe", ACTION_USER, "j.doe", "");
+    check("SUB j^doe user.j^doe", ACTION_SUB, "j.doe", "user.j^doe");
+}
+
 static void what_is_written_is_read_back(void **state)
 {
     (void)state;
@@ -233,6 +270,8 @@ static void what_is_written_is_read_back(void **state)
             a.b.n = random_name(two, 1);
         else if (a.kind == ACTION_MAILBOX)
             a.b.n = random_name(two, 0);
+        make_possible(one, a.a.n, is_of_user(a.kind));
+        make_possible(two, a.b.n, false);
         assert_true(synclog_format(&line, &a));
         assert_int_equal(buf_ptr(&line)[buf_len(&line) - 1], '\n');
         assert_ok(synclog_parse(&arena, slice_of(buf_ptr(&line), buf_len(&line) - 1), &got, &any));
@@ -291,7 +330,7 @@ static void show(void *ctx, const struct action *a)
 static int show_file(const char *path)
 {
     size_t bad;
-    struct err *e = synclog_read_file(path, show, NULL, &bad);
+    struct err *e = synclog_read_file(path, show, NULL, &bad, NULL);
     int failed = e != NULL;
     if (e)
         fprintf(stderr, "%s\n", e->msg);
@@ -315,6 +354,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(messages_are_cut),
         cmocka_unit_test(lines_are_written_as_cyrus_writes_them),
         cmocka_unit_test(what_no_line_can_carry_is_refused),
+        cmocka_unit_test(names_that_nothing_can_have_are_refused),
+        cmocka_unit_test(a_user_spelled_as_in_a_mailbox_name_is_the_user),
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(random_bytes_are_an_action_or_nothing_or_an_error),
     };

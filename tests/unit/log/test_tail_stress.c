@@ -269,7 +269,7 @@ static void stock_reader_takes_the_log(int fd)
     size_t bad;
     if (rename(scratch_path("log"), scratch_path("log-run")) < 0)
         return;
-    struct err *e = synclog_read_file(scratch_path("log-run"), add_foreign, &b, &bad);
+    struct err *e = synclog_read_file(scratch_path("log-run"), add_foreign, &b, &bad, NULL);
     if (e || bad || (buf_len(&b) > 0 && write(fd, buf_ptr(&b), buf_len(&b)) < 0))
         _exit(5);
     unlink(scratch_path("log-run"));

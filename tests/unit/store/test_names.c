@@ -115,7 +115,9 @@ static void an_administrators_spelling_is_understood(void **state)
         { true, false, "user.fred", NULL }, /* the other separator */
         { true, false, "", NULL },
         { true, false, "user//fred", NULL },
-        { true, false, "user/fred/", NULL },
+        { true, false, "user/fred/", "user.fred" }, /* as the stock client */
+        { true, false, "user/fred//", NULL },
+        { false, false, "user.j^doe", "user.j^doe" },
         { true, false, "/user/fred", NULL },
         { true, false, "user/fr^ed", NULL },
         { true, false, "user/fr!ed", NULL },

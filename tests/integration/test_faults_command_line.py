@@ -1,0 +1,111 @@
+"""Names, numbers and options that an operator types, and records that a log may hold by accident.
+
+What is given twice is done once, what cannot be is refused in words, and nothing is tried for ever.
+"""
+import os
+import re
+
+import pytest
+from test_batches import append, log_file, users  # noqa: F401
+from test_rolling import eventually, settled
+
+from lab.clients import ours, start_ours, stock_has_nothing_to_send
+from lab.proxy import Proxy
+
+
+def counted(run):
+    """The figures of the closing line."""
+    return {k: v for k, v in re.findall(r"(\w+)=<([\d.]+)>", run.log_lines("sync_client done:")[-1].text)}
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def test_a_mailbox_named_twice_is_sent_once(users):  # noqa: F811
+    append(users, "a", "INBOX/sub")
+    with Proxy(users.replica) as proxy:
+        run = ours(users.master, "-m", "user/a/sub", "user/a/sub", "user/a/sub/", conf=proxy.conf)
+        assert proxy.count["APPLY MAILBOX"] == 1
+    assert counted(run)["mailboxes"] == "1"
+    assert users.differences() == []
+
+
+@pytest.mark.parametrize("mode", ["-u", "-s"])
+def test_a_user_named_twice_is_asked_for_once(users, mode):  # noqa: F811
+    with Proxy(users.replica) as proxy:
+        ours(users.master, mode, "a", "b", "a", conf=proxy.conf)
+        assert len([name for name, _ in proxy.commands if name in ("GET USER", "GET META")]) == 2
+
+
+def test_names_of_a_file_are_taken_once_too(users):  # noqa: F811
+    with Proxy(users.replica) as proxy:
+        ours(users.master, "-u", "-f", log_file(users, "a\na\n"), conf=proxy.conf)
+        assert proxy.count["GET USER"] == 1
+
+
+@pytest.mark.parametrize("mode", ["-u", "-s"])
+def test_a_user_may_be_spelled_as_in_his_mailboxes_names(pair, mode):
+    with pair.master.imap() as admin:
+        admin.create("user/joe.doe")
+    ours(pair.master, "-u", "joe^doe")
+    with pair.master.imap("joe.doe") as c:
+        c.subscribe("INBOX")
+    ours(pair.master, mode, "joe^doe")
+    assert pair.differences() == []
+    assert stock_has_nothing_to_send(pair.master) == []
+
+
+def test_a_user_that_nobody_can_be_is_refused_in_words_and_the_others_are_done(users):  # noqa: F811
+    append(users, "a")
+    run = ours(users.master, "-u", "../../etc", "a", "-v", check=False)
+    assert run.status == 1
+    assert "../../etc: no user can be called so" in run.err
+    assert users.differences() == []
+
+
+@pytest.mark.lab(conf={"unixhierarchysep": "no"})
+def test_where_dots_separate_a_caret_is_taken_in_a_mailbox_name(pair):
+    with pair.master.imap() as admin:
+        admin.create("user.fred")
+    assert ours(pair.master, "-m", "user.j^doe").status == 0
+
+
+# --- records that can be none ------------------------------------------------------------------
+
+IMPOSSIBLE = ["USER ../../etc", "META a/b", "QUOTA ../..", "RENAME user.a/b user.c", "USER a!b"]
+
+
+def test_records_that_can_be_none_are_rejected_by_a_single_run(users):  # noqa: F811
+    append(users, "a")
+    log = users.master.sync_log()
+    log.write_text("\n".join([*IMPOSSIBLE, "USER a", ""]))
+    users.master.own(log)
+    ours(users.master, "-R", "-1")
+    assert not log.exists() or log.read_text() == ""
+    assert (log.parent / "rejected").read_text().splitlines() == IMPOSSIBLE
+    assert users.differences() == []
+
+
+def test_records_that_can_be_none_are_rejected_while_the_log_is_followed(users):  # noqa: F811
+    log = users.master.sync_log()
+    log.write_text("")
+    with start_ours(users.master, "-R") as client:
+        with open(log, "a") as f:
+            f.write("\n".join([*IMPOSSIBLE, ""]))
+        client.wait_log("No user name can be: ../../etc")
+        eventually(lambda: settled(users)() and log.read_text() == "")
+    assert (log.parent / "rejected").read_text().splitlines() == IMPOSSIBLE
+
+
+# --- a file of records -------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file of another user's needs root")
+def test_a_file_of_records_needs_to_be_readable_only(users):  # noqa: F811
+    """The stock client opens it for writing, and root's list fails."""
+    append(users, "a")
+    path = log_file(users, "MAILBOX user.a\n")
+    os.chown(path, 0, 0)
+    os.chmod(path, 0o644)
+    ours(users.master, "-R", "-f", path)
+    assert users.differences() == []
