@@ -56,9 +56,8 @@ def wait_until_settled(master):
 def roll():
     """Two channels of one process follow the log while users work; then a split brain."""
     print("\n== rolling mode: one process, two replicas: sync_client -R -n east,west")
-    services = ("imap", "lmtp", "sync", "sieve", "syncunix")
-    with make_pair(replicas=("east", "west"), services=services) as pair:
-        pair.master.set_conf(sync_repeat_interval=0, sync_copyback_host=pair.master.sync_socket)
+    with make_pair(replicas=("east", "west")) as pair:
+        pair.master.set_conf(sync_repeat_interval=0)
         with start_ours(pair.master, "-R", "-n", "east,west") as client:
             users = fill(pair.master, users=4, mailboxes=3, messages=10, seed=3)
             time.sleep(0.5)

@@ -21,6 +21,8 @@ struct config;
  */
 struct err *config_load(const char *path, const char *ident, struct config **out);
 void config_free(struct config *c);
+/* The path that was given to config_load. */
+const char *config_path(const struct config *c);
 
 /* Known options (config_options.c lists them with type and default). Asking for one
  * that is not listed with that type ends the process: a programming error. */

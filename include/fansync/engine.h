@@ -36,9 +36,10 @@ struct engine_options {
     struct err *(*connect)(void *ctx, struct session **out);
     void *connect_ctx;
     /* Opens a session with the master's own sync_server, through which what has to change on
-     * the master goes (copyback); one attempt, without waiting. NULL: none is configured. */
+     * the master goes (copyback); one attempt, without waiting. NULL: there is none. */
     struct err *(*connect_master)(void *ctx, struct session **out);
     void *connect_master_ctx;
+    const char *no_master; /* why there is none, for messages */
     /* Called after a mailbox of the master was changed: other channels have to hear of it. */
     void (*changed_master)(void *ctx, struct slice name);
     void *changed_master_ctx;
@@ -67,6 +68,9 @@ bool engine_probe(struct engine *e);
 struct err *engine_disconnect(struct engine *e);
 /* How the last session that was lost ended: ERR_BYE for a replica that said so. */
 enum err_kind engine_lost_by(const struct engine *e);
+
+/* Nothing to do for now: the session with the master's own server is ended. */
+void engine_rest(struct engine *e);
 
 enum engine_item_kind {
     ITEM_USER,      /* everything of a user */

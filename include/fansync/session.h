@@ -61,6 +61,9 @@ struct err *session_library_init(void);
  * asked. ERR_CONNECT, ERR_AUTH, ERR_NOTSUPPORTED (compression required but not to be
  * had), ERR_INTERRUPTED. */
 struct err *session_open(const struct session_options *o, struct session **out);
+/* The same over the connected Unix socket fd, which is taken over. peer: its name for messages; o's
+ * server, port and credentials do not count. */
+struct err *session_open_on(int fd, const char *peer, const struct session_options *o, struct session **out);
 unsigned session_capabilities(const struct session *s);
 /* The peer for messages: "host:port" as connected. */
 const char *session_peer(const struct session *s);

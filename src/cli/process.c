@@ -216,6 +216,7 @@ void process_catch_signals(void)
     sigaction(SIGUSR1, &notice, NULL);
     sigaction(SIGUSR2, &ignore, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGCHLD, &ignore, NULL); /* the kernel reaps (daemon/private_server.c) */
 }
 
 const atomic_int *process_stop_flag(void)

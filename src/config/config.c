@@ -222,6 +222,11 @@ void config_free(struct config *c)
 
 /* ---- asking ---- */
 
+const char *config_path(const struct config *c)
+{
+    return c->files.path[0];
+}
+
 static const struct config_option *known(const char *name, unsigned types)
 {
     bool old;

@@ -1,7 +1,7 @@
 /*
  * The options of imapd.conf that replication reads (spec/store.md §1.3,
  * spec/operation.md §5.1), sorted as there. Cyrus knows some hundred more; to us they
- * are unknown keys, which harms nobody. sync_compress is our own.
+ * are unknown keys, which harms nobody. sync_compress, sync_copyback and others are our own.
  */
 #include "config/options.h"
 
@@ -91,6 +91,8 @@ const struct config_option config_options[] = {
     SWITCH("sync_paced_handover", "no"),
     STRING("sync_metrics_listen", NULL),
     { .name = "sync_compress", .type = CONFIG_ENUM, .def = "auto", .words = "auto on off", .per_channel = true },
+    { .name = "sync_copyback", .type = CONFIG_ENUM, .def = "auto", .words = "auto service private off",
+      .per_channel = true },
     CHANNEL("sync_copyback_host", CONFIG_STRING, NULL),
     CHANNEL("sync_copyback_port", CONFIG_STRING, NULL),
     CHANNEL("sync_copyback_authname", CONFIG_STRING, NULL),
@@ -120,6 +122,7 @@ const struct config_option config_options[] = {
     STRING("tls_server_ca_dir", NULL),
     STRING("tls_server_ca_file", NULL),
     /* the process */
+    STRING("cyrus_bindir", NULL),
     STRING("cyrus_user", NULL),
     STRING("cyrus_group", NULL),
     STRING("umask", "077"),

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/private_server.h"
 #include "fansync/buf.h"
 #include "fansync/log.h"
 
@@ -77,15 +78,32 @@ static const char *first_of(const char *x, const char *y)
     return x ? x : y;
 }
 
+/* Why there is no server for copyback; NULL: there is one. */
+static const char *missing_master(const struct config *config, const char *how, const char *server)
+{
+    struct buf program = BUF_INIT;
+    if (strcmp(how, "off") == 0)
+        return "copyback is switched off (sync_copyback)";
+    if (strcmp(how, "service") == 0)
+        return server ? NULL : "no copyback service is configured (sync_copyback_host)";
+    bool found = (server && strcmp(how, "auto") == 0) || private_server_program(config, &program);
+    buf_free(&program);
+    return found ? NULL : "no copyback service is configured (sync_copyback_host), and no sync_server is found "
+                          "to be started (cyrus_bindir)";
+}
+
 void connector_init_master(struct connector *c, const struct config *config, const struct connect_options *o)
 {
     const char *channel = o->channel;
+    const char *how = config_channel_string(config, channel, "sync_copyback");
     const char *server = config_channel_string(config, channel, "sync_copyback_host");
-    *c = (struct connector){ .once = true };
-    if (!server)
+    *c = (struct connector){ .once = true, .missing = missing_master(config, how, server) };
+    if (c->missing)
         return;
+    if (!server || strcmp(how, "private") == 0)
+        c->private = config;
     c->session = (struct session_options){
-        .server = server,
+        .server = c->private ? NULL : server,
         .port = config_channel_string(config, channel, "sync_copyback_port"),
         .authname = first_of(config_channel_string(config, channel, "sync_copyback_authname"),
                              config_channel_string(config, channel, "sync_authname")),
@@ -93,7 +111,7 @@ void connector_init_master(struct connector *c, const struct config *config, con
                           config_channel_string(config, channel, "sync_realm")),
         .password = first_of(config_channel_string(config, channel, "sync_copyback_password"),
                              config_channel_string(config, channel, "sync_password")),
-        .mechs = connect_mechs(config, server),
+        .mechs = c->private ? NULL : connect_mechs(config, server),
         .connect_timeout = at_least(config_duration(config, "client_timeout"), 1),
         .timeout = at_least(config_channel_duration(config, channel, "sync_timeout"), LEAST_TIMEOUT),
         .compress = COMPRESS_OFF,
@@ -105,7 +123,10 @@ void connector_init_master(struct connector *c, const struct config *config, con
 struct err *connect_master(void *ctx, struct session **out)
 {
     const struct connector *c = ctx;
-    return session_open(&c->session, out);
+    if (c->private)
+        return err_wrap(private_server_open(c->private, &c->session, out),
+                        "the master's own sync_server cannot be used for copyback");
+    return err_wrap(session_open(&c->session, out), "the copyback service does not answer");
 }
 
 int64_t connect_next_wait(int64_t previous, int64_t maxwait)

@@ -27,6 +27,9 @@ struct connector {
     struct session_options session; /* its strings live in the options and the config */
     int64_t maxwait; /* seconds between two attempts at most; <= 0: no limit */
     bool once;       /* -o */
+    /* Of the master's own server: */
+    const struct config *private; /* it is started by ourselves (private_server.h); or NULL */
+    const char *missing;          /* why there is none, with what would help; or NULL */
 };
 
 /* config must outlive the connector. ERR_NONEXISTENT: no host is configured; ERR_CONFIG: an
@@ -43,8 +46,9 @@ struct err *connector_init(struct connector *c, const struct config *config, con
 struct err *session_connect_retry(void *ctx, struct session **out);
 
 /*
- * The same for the master's own sync_server (copyback): server NULL if none is configured.
- * What is not said of it is as for the replica. connect_master is the engine's: one attempt.
+ * The same for the master's own sync_server (copyback), as sync_copyback says: the service that is
+ * configured, one of our own, or none. What is not said of it is as for the replica.
+ * connect_master is the engine's: one attempt.
  */
 void connector_init_master(struct connector *c, const struct config *config, const struct connect_options *o);
 struct err *connect_master(void *ctx, struct session **out);

@@ -170,6 +170,7 @@ static bool is_told_to_end(struct work_place *p)
 static void pause_for(struct work_place *p, int64_t seconds)
 {
     int64_t until = now_ns() + seconds * SECOND;
+    engine_rest(p->engine);
     set_state(p, SENDER_WAITING);
     while (!is_closing(p) && now_ns() < until && !is_told_to_end(p)) {
         wait_until(p, until, -1);
@@ -361,6 +362,7 @@ static void step(struct work_place *p)
         run_batch(p, n);
         return;
     }
+    engine_rest(p->engine);
     set_state(p, SENDER_IDLE);
     rest(p);
 }

@@ -1,18 +1,17 @@
 /*
  * The session with the master's own sync_server, through which everything goes that has to
  * change on the master: its store is never written by us (spec/store.md §8.5). Opened when a
- * conflict first needs it, kept until the engine ends or it breaks. FORCE and GET USER are
+ * conflict first needs it, kept until there is nothing to do, the engine ends or it breaks. FORCE and GET USER are
  * never sent on it: the first would stay with the server's process, the second deletes files.
  */
 #include "sync/unit.h"
 
 #include "fansync/log.h"
 
-static void tell_once(struct engine *e, const char *what, const char *why)
+static void tell_once(struct engine *e, const char *why)
 {
     if (!e->master_told)
-        log_msg(LOG_WARNING, "SYNCNOTICE: %s: mailboxes that changed on both sides are left as they are%s%s", what,
-                *why ? ": " : "", why);
+        log_msg(LOG_WARNING, "SYNCNOTICE: %s: mailboxes that changed on both sides are left as they are", why);
     e->master_told = true;
 }
 
@@ -22,7 +21,7 @@ bool master_session(struct engine *e)
         return true;
     master_drop(e);
     if (!e->o.connect_master) {
-        tell_once(e, "no copyback service is configured (sync_copyback_host)", "");
+        tell_once(e, e->o.no_master);
         return false;
     }
     struct err *err = e->o.connect_master(e->o.connect_master_ctx, &e->master);
@@ -31,7 +30,7 @@ bool master_session(struct engine *e)
         return true;
     }
     e->master = NULL;
-    tell_once(e, "the copyback service does not answer", err->msg);
+    tell_once(e, err->msg);
     err_free(err);
     return false;
 }
@@ -43,6 +42,11 @@ void master_drop(struct engine *e)
     session_close(e->master);
     e->master = NULL;
     e->master_sieve = false;
+}
+
+void engine_rest(struct engine *e)
+{
+    master_drop(e);
 }
 
 /* A greeting on a Unix socket offers nothing, and the command works all the same (spec/store.md

@@ -53,14 +53,14 @@ static void session_free(struct session *s)
     free(s);
 }
 
-static struct err *open_to(const struct endpoint *ep, const struct session_options *o, struct session **out)
+/* c's socket and name are taken over. */
+static struct err *open_over(const struct connection *c, const struct endpoint *ep, const struct session_options *o,
+                             struct session **out)
 {
-    struct connection c;
-    TRY(endpoint_connect(ep, o, &c));
     struct session *s = session_new(o);
-    s->peer = c.peer;
-    transport_init(&s->t, c.fd, o->stop);
-    struct err *e = login_run(&s->t, ep, &c, o, &s->capabilities);
+    s->peer = c->peer;
+    transport_init(&s->t, c->fd, o->stop);
+    struct err *e = login_run(&s->t, ep, c, o, &s->capabilities);
     if (e) {
         session_free(s);
         return e;
@@ -77,10 +77,20 @@ static struct err *open_to(const struct endpoint *ep, const struct session_optio
 struct err *session_open(const struct session_options *o, struct session **out)
 {
     struct endpoint ep;
+    struct connection c;
     endpoint_parse(&ep, o->server, o->port);
-    struct err *e = open_to(&ep, o, out);
+    struct err *e = endpoint_connect(&ep, o, &c);
+    if (!e)
+        e = open_over(&c, &ep, o, out);
     endpoint_clear(&ep);
     return e;
+}
+
+struct err *session_open_on(int fd, const char *peer, const struct session_options *o, struct session **out)
+{
+    const struct endpoint ep = { .is_path = true };
+    const struct connection c = { .fd = fd, .local = true, .peer = mem_strdup(peer) };
+    return open_over(&c, &ep, o, out);
 }
 
 unsigned session_capabilities(const struct session *s)

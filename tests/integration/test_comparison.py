@@ -1,12 +1,14 @@
 """Mailboxes whose summaries do not tell what to do: all records are compared.
 
 What needs no change on the master is mended; a real conflict is told message by message, and both
-sides stay as they are.
+sides stay as they are, where copyback is switched off.
 """
 import pytest
 
 from lab.clients import ours, stock_has_nothing_to_send
 from lab.proxy import Proxy
+
+pytestmark = pytest.mark.lab(master_conf={"sync_copyback": "off"})
 
 
 @pytest.fixture

@@ -179,14 +179,29 @@ def state(found):
 
 
 def with_service(pair):
-    pair.master.set_conf(sync_copyback_host=pair.master.sync_socket)
+    pair.master.set_conf(sync_copyback="service", sync_copyback_host=pair.master.sync_socket)
     return pair
 
 
-@pytest.fixture(scope="module", params=["no", "yes"], ids=["plain", "conversations"])
+def with_private_server(pair):
+    """Nothing is configured: the client starts the master's sync_server itself."""
+    return pair
+
+
+WAYS = [with_service, with_private_server]
+
+
+@pytest.fixture(params=WAYS, ids=["service", "private"])
+def copyback(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=[("no", with_service), ("yes", with_service), ("yes", with_private_server)],
+                ids=["plain", "conversations", "private"])
 def both(request):
     """The end states of the same split pair after our client and after the stock client."""
-    conf = {"conversations": request.param}
+    conversations, copyback = request.param
+    conf = {"conversations": conversations}
     result = SimpleNamespace()
     with make_pair(conf=conf, services=SERVICES) as pair:
         fill(pair)
@@ -197,7 +212,7 @@ def both(request):
         stock(pair.master, "-A")
         result.stock = state(dump(pair.master))
     with make_pair(conf=conf, services=SERVICES, template=template) as pair:
-        with_service(pair)
+        copyback(pair)
         with Proxy(pair.replica) as proxy:
             run = ours(pair.master, "-A", conf=proxy.conf)
             result.told = [line.text for line in run.log_lines()]
@@ -265,10 +280,19 @@ def flags(server, uid):
 def test_without_a_service_both_sides_stay_and_the_log_says_once_how_to_have_one(fred):
     with fred.replica.imap("fred") as there:
         there.append("INBOX", message("theirs"))
-    run = ours(fred.master, "-A", check=False)
+    run = ours(fred.master, "-A", conf={"sync_copyback": "service"}, check=False)
     assert run.status == 1
     assert len(run.log_lines(r"no copyback service is configured \(sync_copyback_host\)")) == 1
     assert run.log_lines("conflicts=<")
+    assert uids(fred.master) == [1, 2, 3, 4] and uids(fred.replica) == [1, 2, 3, 4, 5]
+
+
+def test_copyback_can_be_switched_off(fred):
+    with fred.replica.imap("fred") as there:
+        there.append("INBOX", message("theirs"))
+    run = ours(fred.master, "-A", conf={"sync_copyback": "off", "sync_copyback_host": fred.master.sync_socket}, check=False)
+    assert run.status == 1
+    assert len(run.log_lines(r"copyback is switched off \(sync_copyback\)")) == 1
     assert uids(fred.master) == [1, 2, 3, 4] and uids(fred.replica) == [1, 2, 3, 4, 5]
 
 
@@ -330,9 +354,9 @@ def test_with_force_a_message_of_the_replica_only_is_an_error_and_no_header_is_h
 
 
 @pytest.mark.lab(services=SERVICES)
-def test_sieve_scripts_of_both_sides(fred):
+def test_sieve_scripts_of_both_sides(fred, copyback):
     """Scripts are messages of a #sieve mailbox, which a server takes only when told so."""
-    with_service(fred)
+    copyback(fred)
     with fred.master.sieve("fred") as s:
         s.put("first", "keep;")
     ours(fred.master, "-A")
@@ -350,9 +374,9 @@ def test_sieve_scripts_of_both_sides(fred):
 
 @pytest.mark.lab(services=SERVICES)
 @pytest.mark.parametrize("command", ["APPLY EXPUNGE", "APPLY MAILBOX", "GET FETCH", "GET FULLMAILBOX"])
-def test_a_run_that_is_killed_between_the_steps_makes_no_second_copy(fred, command):
+def test_a_run_that_is_killed_between_the_steps_makes_no_second_copy(fred, command, copyback):
     """The replica's answer never comes: the process is killed there, and another one goes on."""
-    with_service(fred)
+    copyback(fred)
     with fred.master.imap("fred") as here, fred.replica.imap("fred") as there:
         here.append("INBOX", message("ours a"), message("ours b"))
         there.append("INBOX", message("theirs a"), message("theirs b"), message("theirs c"))

@@ -273,7 +273,7 @@ def test_a_mailbox_changed_on_the_replica_is_a_clear_error_and_nothing_is_lost(u
         there.append("INBOX", b"Subject: 2\r\n\r\ntwo\r\n", b"Subject: 3\r\n\r\nthree\r\n")
     with users.master.imap("a") as a:
         a.append("INBOX", b"Subject: 4\r\n\r\nfour\r\n")
-    run = ours(users.master, "-A", check=False)
+    run = ours(users.master, "-A", conf={"sync_copyback": "off"}, check=False)
     assert run.status == 1
     assert run.log_lines(r"user replication failed: .*user\.a: .*both sides have changed")
     with users.replica.imap("a") as there:

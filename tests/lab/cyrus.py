@@ -64,6 +64,17 @@ class Install:
         return ["unshare", "--mount", "/bin/sh", "-c", _ENTER, "enter", str(self.root), str(shared),
                 f"LD_PRELOAD={preload}", *argv]
 
+    def make_programs(self, folder, preload):
+        """Of a chroot: a folder whose sync_server can be started from outside, as our client does, by
+        the user who owns the store. It is the chroot's own program, with its loader and libraries."""
+        libraries, = self.root.glob("usr/lib/*-linux-gnu")
+        loader, = libraries.glob("ld-linux-*.so.*")
+        script = folder / "sync_server"
+        folder.mkdir()
+        script.write_text(f'#!/bin/sh\nLD_PRELOAD={preload} SASL_PATH={libraries}/sasl2 exec {loader} --library-path '
+                          f'{libraries}:{self.root}/usr/lib:{self.root}/lib {self.root}{self.program("sync_server")} "$@"\n')
+        script.chmod(0o755)
+
     def owner(self):
         """The (name, uid, gid) that owns stores: cyrus if we may change to it, else ourselves."""
         wanted = "cyrus" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -150,6 +161,7 @@ class Cyrus:
             "servername": self.name,
             "syslog_prefix": self.name,
             "cyrus_user": self.owner,
+            "cyrus_bindir": f / "programs" if self.install.is_chroot else self.install.bindir,
             "admins": f"{ADMIN} {REPL}",
             "allowplaintext": "yes",
             "failedloginpause": "0",
@@ -245,6 +257,8 @@ class Cyrus:
         (out / "log").chmod(0o666)
         self.own(out / "log")
         shutil.copy(self.place.shim, out / "syslog_shim.so")
+        if self.install.is_chroot:
+            self.install.make_programs(out / "programs", self.folder / "syslog_shim.so")
         for user in (ADMIN, REPL):
             argv = self.command("/usr/sbin/saslpasswd2", "-f", self.folder / "sasldb2", "-c", "-p",
                                 "-u", self.name, user)

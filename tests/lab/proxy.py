@@ -19,6 +19,7 @@ _BODY = re.compile(rb"(?:\{(\d+)\+?\}|%\{\S+ [0-9a-fA-F]{40} (\d+)\})\r?\n\Z")
 
 CUT = object()   # ends the connection; the command is not passed on, earlier ones are answered
 LOSE = object()  # passes the command on and closes instead of passing its answer back
+HOLD = object()  # passes the command on; neither its answer nor a later one comes back
 
 
 class Scanner:
@@ -188,15 +189,19 @@ class _Session:
                         out.append(whole)
                     continue
                 action = self.actions.get(number + 1)
-                if action is LOSE:
+                if action is LOSE or action is HOLD:
                     self._pass_answers(b"".join(out), answers)
-                    return _shut(self.server)
+                    return _shut(self.server) if action is LOSE else self._swallow()
                 if text[:1] not in b"*+":
                     number += 1
                     answers += 1
                 out.append(action if isinstance(action, bytes) else whole)
             if not self._pass_answers(b"".join(out), answers):
                 return _shut(self.server)
+
+    def _swallow(self):
+        while self._read(self.server):
+            pass
 
     def _pass_answers(self, data, answers):
         """Hands answers to the client, applying faults by byte count; False ends the session."""
@@ -279,7 +284,7 @@ class Proxy:
     # --- faults -------------------------------------------------------------------------
 
     def on(self, command, do, nth=1):
-        """At the nth such command from now: CUT, LOSE, or an answer line such as
+        """At the nth such command from now: CUT, LOSE, HOLD, or an answer line such as
         "NO IMAP_MAILBOX_LOCKED Mailbox locked" (the command is then not passed on)."""
         if isinstance(do, str):
             do = do.encode() + b"\r\n"

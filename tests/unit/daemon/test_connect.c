@@ -32,6 +32,14 @@ struct err *session_open(const struct session_options *o, struct session **out)
     return NULL;
 }
 
+struct err *session_open_on(int fd, const char *peer, const struct session_options *o, struct session **out)
+{
+    (void)fd;
+    (void)o;
+    (void)out;
+    return err_new(ERR_CONNECT, "%s: test", peer);
+}
+
 /* ---- fixture ---- */
 
 struct fixture {
@@ -184,15 +192,42 @@ static void a_malformed_override_of_the_channel_is_an_error(void **state)
 static void the_masters_own_server_has_the_replicas_credentials_unless_told_otherwise(void **state)
 {
     struct fixture *f = *state;
-    configure(f, "sync_host: h\nsync_authname: a\nsync_password: p\n");
-    connector_init_master(&f->c, f->config, &f->o);
-    assert_null(f->c.session.server);
     configure(f, "sync_host: h\nsync_authname: a\nsync_password: p\nsync_copyback_host: /run/own\n"
                  "sync_copyback_password: q\n");
     connector_init_master(&f->c, f->config, &f->o);
     assert_string_equal(f->c.session.server, "/run/own");
     assert_string_equal(f->c.session.authname, "a");
     assert_string_equal(f->c.session.password, "q");
+}
+
+static void init_master(struct fixture *f, const char *text)
+{
+    char all[512];
+    snprintf(all, sizeof all, "sync_host: h\n%s", text);
+    configure(f, all);
+    connector_init_master(&f->c, f->config, &f->o);
+}
+
+static void copyback_is_the_configured_service_else_a_server_of_our_own(void **state)
+{
+    struct fixture *f = *state;
+    init_master(f, "cyrus_bindir: /nonexistent\nsync_copyback_host: /run/own\n");
+    assert_null(f->c.missing);
+    assert_null(f->c.private);
+    assert_string_equal(f->c.session.server, "/run/own");
+    init_master(f, "cyrus_bindir: /nonexistent\n");
+    assert_non_null(strstr(f->c.missing, "cyrus_bindir"));
+}
+
+static void copyback_can_be_told_which_server_to_use_or_none(void **state)
+{
+    struct fixture *f = *state;
+    init_master(f, "sync_copyback: service\n");
+    assert_string_equal(f->c.missing, "no copyback service is configured (sync_copyback_host)");
+    init_master(f, "sync_copyback: off\nsync_copyback_host: /run/own\n");
+    assert_string_equal(f->c.missing, "copyback is switched off (sync_copyback)");
+    init_master(f, "sync_copyback: private\nsync_copyback_host: /run/own\ncyrus_bindir: /nonexistent\n");
+    assert_non_null(strstr(f->c.missing, "cyrus_bindir"));
 }
 
 /* ---- the loop ---- */
@@ -284,6 +319,8 @@ int main(void)
         TEST(without_a_host_there_is_no_connector),
         TEST(a_malformed_override_of_the_channel_is_an_error),
         TEST(the_masters_own_server_has_the_replicas_credentials_unless_told_otherwise),
+        TEST(copyback_is_the_configured_service_else_a_server_of_our_own),
+        TEST(copyback_can_be_told_which_server_to_use_or_none),
         cmocka_unit_test(waits_double_up_to_the_limit),
         TEST(it_is_tried_until_it_works_with_a_line_for_each_failure),
         TEST(connect_once_tries_once_and_does_not_speak_of_retrying),

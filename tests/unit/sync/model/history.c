@@ -148,6 +148,7 @@ static void run_engine(struct pass *p)
     struct engine_options o = {
         .store = store, .server = "model", .force = h->mode == FORCED, .batchsize = h->batchsize,
         .connect = connect_to, .connect_ctx = &server[REPLICA], .temp_path = folder,
+        .no_master = "this history has no copyback",
     };
     if (h->mode == ONE_WAY || h->mode == TWO_WAY) {
         o.connect_master = connect_to;
