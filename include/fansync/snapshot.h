@@ -36,6 +36,23 @@ struct mbentry {
     uint64_t foldermodseq;
 };
 
+/*
+ * Is there a mailbox of ours under this name, one that can be opened here and now? Not if it is
+ * a tombstone or an intermediate, not if it lies on another server (remote), is on its way
+ * to one (moving), or is just being made (reserved: the log names it again when it stands).
+ */
+static inline bool mbentry_is_live(const struct mbentry *e)
+{
+    return (e->flags & (MB_DELETED | MB_INTERMEDIATE | MB_MOVING | MB_REMOTE | MB_RESERVED)) == 0;
+}
+
+/* Does the entry say that there is no mailbox of this name, here or on another server? Only
+ * this is a word about deletion: an entry that is not live may be a mailbox all the same. */
+static inline bool mbentry_is_gone(const struct mbentry *e)
+{
+    return (e->flags & (MB_DELETED | MB_INTERMEDIATE)) != 0;
+}
+
 enum { /* the index's flag word (spec/store.md §5.4) */
     REC_ANSWERED = 1u << 0,
     REC_FLAGGED = 1u << 1,

@@ -137,7 +137,7 @@ static struct engine_item *add_item(struct collector *c)
 /* Users once each, shared mailboxes one by one, deleted mailboxes of users not at all. */
 static void collect(struct collector *c, const struct mbentry *e)
 {
-    if (e->flags & (MB_DELETED | MB_INTERMEDIATE | MB_MOVING | MB_REMOTE | MB_RESERVED))
+    if (!mbentry_is_live(e))
         return;
     struct mbname parts = names_from_internal(&c->arena, store_names(c->run->store), e->name);
     if (parts.localpart.n == 0) {

@@ -39,12 +39,11 @@ static void drop_list(struct mailbox *m)
 /* Of the list as it is now, which is kept in m. */
 static struct err *current_entry(struct mailbox *m, struct arena *a, struct slice name, struct mbentry *e)
 {
-    const unsigned unreadable = MB_DELETED | MB_INTERMEDIATE | MB_MOVING | MB_REMOTE | MB_RESERVED;
     bool found;
     drop_list(m);
     TRY(store_list_get(m->store, &m->list));
     TRY(store_list_find(m->store, m->list, a, name, e, &found));
-    if (!found || (e->flags & unreadable))
+    if (!found || !mbentry_is_live(e))
         return err_new(ERR_NONEXISTENT, SLICE_FMT " is no local mailbox", SLICE_ARG(name));
     return NULL;
 }

@@ -110,7 +110,7 @@ static struct err *check_still_there(const struct work *w)
     struct mbentry e;
     bool found;
     TRY(store_lookup(w->unit->engine->o.store, &w->unit->arena, w->entry->name, &e, &found));
-    if (found && !(e.flags & (MB_DELETED | MB_INTERMEDIATE)) && slice_eq(e.uniqueid, w->entry->uniqueid))
+    if (found && mbentry_is_live(&e) && slice_eq(e.uniqueid, w->entry->uniqueid))
         return NULL;
     return err_new(ERR_CHANGED, "deleted or renamed meanwhile");
 }
