@@ -22,7 +22,7 @@ struct folder_match {
     const struct replica_mailbox *r; /* the replica's mailbox of the same uniqueid, or NULL */
     bool renamed;  /* it has another name there */
     bool moved;    /* it is on another partition there */
-    /* r is NULL and the replica has another mailbox under this name */
+    /* Another mailbox that the replica has under this name; with r too, if r is under another one. */
     const struct replica_mailbox *occupant;
 };
 
@@ -32,6 +32,7 @@ struct folder_matches {
     /* mailboxes of the replica that no mailbox of the master matched, in its order */
     const struct replica_mailbox **extra;
     size_t nextra;
+    const bool *matched; /* parallel to the replica's list */
 };
 
 /* Matches by uniqueid only. partition: where all mailboxes are wanted, or empty for the

@@ -26,6 +26,7 @@ struct engine_options {
     bool force;          /* -O: tell the replica to take the master's word */
     bool skip_locked;    /* -N */
     bool local_only;     /* -L */
+    bool delete_extra;   /* sync_delete_extra: a user's mailboxes that only the replica has are deleted there */
     bool stage_to_archive; /* -a */
     const char *partition; /* -p, or NULL */
     uint32_t batchsize;    /* new messages of a mailbox sent with one command */
@@ -93,7 +94,9 @@ struct engine_item {
     size_t nnames;
     bool *failed; /* MAILBOXES: parallel to names, those that were not brought into step; or NULL */
     bool *absent; /* USER: set if he has no INBOX here, so that nothing was compared; or NULL */
-    const struct map *deleted; /* USER, MAILBOXES: names of which a record says that they were deleted; or NULL */
+    /* USER, MAILBOXES: names of which a record says that they were deleted -> struct slice, the name in the
+     * deleted tree that they got, or empty; or NULL */
+    const struct map *deleted;
     struct slice object; /* QUOTA: the root; SEEN: a uniqueid; SUB, UNMAILBOX: an internal name */
 };
 

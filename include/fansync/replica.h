@@ -20,12 +20,14 @@ struct replica_mailbox {
     struct slice partition; /* empty: not said (intermediates) */
     struct slice acl;
     struct slice options; /* letters */
+    struct slice quotaroot; /* empty: none */
     uint32_t sync_crc;
     uint32_t sync_crc_annot;
     uint32_t last_uid;
     uint32_t uidvalidity;
     uint32_t recentuid;
     uint64_t highestmodseq;
+    uint64_t createdmodseq; /* 0: not said */
     uint64_t foldermodseq; /* 0: not said */
     uint64_t xconvmodseq;  /* 0: not said */
     uint64_t raclmodseq;   /* 0: not said */

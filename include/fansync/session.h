@@ -50,6 +50,7 @@ enum { /* capabilities of the greeting */
     CAP_COMPRESS = 1 << 1,
     CAP_SIEVE_MAILBOX = 1 << 2,
     CAP_ARCHIVE = 1 << 3,
+    CAP_UNMAILBOX_ID = 1 << 4, /* APPLY UNMAILBOX may name the uniqueid (Cyrus after 3.12) */
 };
 
 struct session;

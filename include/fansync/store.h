@@ -48,15 +48,24 @@ struct mbentry_list {
     size_t cap;
 };
 
-/* All entries of a user: INBOX, what is below it, then his deleted ones; every kind of
- * entry, the caller filters. Keyed by the database's order inside each of the three. */
+/*
+ * All entries of a user: INBOX, what is below it, then his deleted ones; every kind of
+ * entry, the caller filters. Keyed by the database's order inside each of the three. An entry that
+ * cannot be read is left out, and *damaged (the caller's to free) says which was the first: then
+ * nothing may be concluded from what the list does not have. *damaged NULL: it is whole.
+ */
 struct err *store_user_mailboxes(struct store *s, struct arena *a, struct slice userid,
-                                 struct mbentry_list *out);
+                                 struct mbentry_list *out, struct err **damaged);
 
 /* By uniqueid: the present or last name of a mailbox; *found false for one that the list does not
- * know. A mailbox deleted for good is a tombstone until its name is used again. */
+ * know. A mailbox deleted for good is a tombstone until its name is used again. A tombstone is
+ * given only if no mailbox has the uniqueid: the old name of a renamed one is a tombstone too. */
 struct err *store_lookup_id(struct store *s, struct arena *a, struct slice uniqueid, struct mbentry *out,
                             bool *found);
+
+/* Was the mailbox of that uniqueid renamed since it was made, as far as the list remembers? A
+ * master before 3.6 remembers nothing. Cheap: one key. */
+struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out);
 
 /* Every entry of the list whose internal name starts with prefix (may be empty). */
 struct err *store_all_mailboxes(struct store *s, struct arena *a, struct slice prefix,

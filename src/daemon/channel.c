@@ -87,6 +87,7 @@ struct engine *channel_engine(struct channel *c, struct err *(*connect)(void *ct
         .force = c->o.no_copyback,
         .skip_locked = c->o.skip_locked,
         .local_only = c->o.local_only,
+        .delete_extra = config_channel_switch(c->config, c->name, "sync_delete_extra"),
         .stage_to_archive = c->o.stage_to_archive,
         .partition = c->o.partition,
         .batchsize = batchsize > 0 ? (uint32_t)batchsize : 0,

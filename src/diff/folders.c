@@ -21,11 +21,9 @@ static struct map by_key(const struct replica_mailbox_list *list, bool by_name)
 static struct folder_match match_one(const struct mbentry *e, struct replica_mailbox *same,
                                      struct replica_mailbox *at_name, struct slice partition)
 {
-    struct folder_match f = { same, false, false, NULL };
-    if (!same) {
-        f.occupant = at_name;
+    struct folder_match f = { same, false, false, at_name != same ? at_name : NULL };
+    if (!same)
         return f;
-    }
     struct slice wanted = partition.n ? partition : e->partition;
     f.renamed = !slice_eq(e->name, same->name);
     f.moved = same->partition.n > 0 && wanted.n > 0 && !slice_eq(wanted, same->partition);
@@ -35,7 +33,7 @@ static struct folder_match match_one(const struct mbentry *e, struct replica_mai
 struct folder_matches diff_folders(struct arena *a, const struct mbentry *master, size_t n,
                                    const struct replica_mailbox_list *replica, struct slice partition)
 {
-    struct folder_matches out = { arena_array(a, n, sizeof *out.match), n, NULL, 0 };
+    struct folder_matches out = { .match = arena_array(a, n, sizeof *out.match), .n = n };
     struct map by_id = by_key(replica, false);
     struct map by_name = by_key(replica, true);
     bool *taken = arena_array(a, replica->n, sizeof *taken);
@@ -48,6 +46,7 @@ struct folder_matches diff_folders(struct arena *a, const struct mbentry *master
         if (same)
             taken[same - replica->m] = true;
     }
+    out.matched = taken;
     out.extra = arena_array(a, replica->n, sizeof(struct replica_mailbox *));
     for (size_t i = 0; i < replica->n; i++)
         if (!taken[i])

@@ -311,15 +311,20 @@ struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct n
 static struct err *search_old_form(const struct mblist *l, struct arena *a, const struct namespace_options *o,
                                    struct slice uniqueid, struct mbentry *out, bool *found)
 {
+    struct mbentry e;
     *found = false;
-    for (size_t i = 0; i < l->names.n && !*found; i++) {
+    for (size_t i = 0; i < l->names.n && !(*found && mbentry_is_live(out)); i++) {
         if (!memmem(l->names.row[i].value.p, l->names.row[i].value.n, uniqueid.p, uniqueid.n))
             continue;
-        TRY(mblist_entry(l, a, o, &l->names.row[i], out));
-        *found = slice_eq(out->uniqueid, uniqueid);
+        TRY(mblist_entry(l, a, o, &l->names.row[i], &e));
+        if (!slice_eq(e.uniqueid, uniqueid) || (*found && !mbentry_is_live(&e)))
+            continue;
+        *out = e; /* a rename leaves a tombstone of the same uniqueid: the living one counts */
+        *found = true;
     }
     return NULL;
 }
+
 
 struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct namespace_options *o,
                          struct slice uniqueid, struct mbentry *out, bool *found)
@@ -340,4 +345,16 @@ struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct n
     out->uniqueid = arena_dup(a, uniqueid);
     arena_free(&scratch);
     return e;
+}
+
+struct err *mblist_has_former_names(const struct mblist *l, struct slice uniqueid, bool *out)
+{
+    const struct db_row *row = l->old_form ? NULL : mblist_find(l, &l->ids, uniqueid);
+    struct arena scratch = ARENA_INIT;
+    struct dlist *v = NULL;
+    struct err *e = row ? dlist_parse(&scratch, row->value, &v) : NULL;
+    const struct dlist *names = v && !e ? dlist_get(v, "H") : NULL;
+    *out = names && names->type == DLIST_LIST && names->first;
+    arena_free(&scratch);
+    return e ? err_wrap(e, "mailboxes.db: entry \"" SLICE_FMT "\"", SLICE_ARG(uniqueid)) : NULL;
 }

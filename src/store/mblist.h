@@ -48,9 +48,12 @@ const struct db_row *mblist_find(const struct mblist *l, const struct mbrows *ro
 /* The rows whose key begins with prefix: [*first, *end). */
 void mblist_range(const struct mblist *l, const struct mbrows *rows, struct slice prefix, size_t *first,
                   size_t *end);
-/* The entry of that uniqueid, a tombstone too; the old form is searched. */
+/* The entry of that uniqueid; a tombstone only if no mailbox has it. The old form is searched. */
 struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct namespace_options *o,
                          struct slice uniqueid, struct mbentry *out, bool *found);
+/* Does the list keep former names of the mailbox with that uniqueid (H, spec/store.md §4.3)?
+ * False for an unknown one, and for the old form, which keeps none. */
+struct err *mblist_has_former_names(const struct mblist *l, struct slice uniqueid, bool *out);
 /* What a row says, in a. ERR_CORRUPT, ERR_NOTSUPPORTED (an unknown type letter, a value
  * of Cyrus 2) name the key. */
 struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct namespace_options *o,

@@ -197,14 +197,24 @@ static struct err *append(struct store *s, struct mblist *l, struct arena *a, co
     return NULL;
 }
 
-static struct err *append_range(struct store *s, struct mblist *l, struct arena *a, struct slice prefix,
-                                struct mbentry_list *out)
+/* One that cannot be read is left out; the first such error is kept. */
+static void append_if_readable(struct store *s, struct mblist *l, struct arena *a, const struct db_row *row,
+                               struct mbentry_list *out, struct err **damaged)
+{
+    struct err *err = append(s, l, a, row, out);
+    if (err && !*damaged)
+        *damaged = err;
+    else
+        err_free(err);
+}
+
+static void append_range(struct store *s, struct mblist *l, struct arena *a, struct slice prefix,
+                         struct mbentry_list *out, struct err **damaged)
 {
     size_t i = 0, end = 0;
     mblist_range(l, &l->names, prefix, &i, &end);
     for (; i < end; i++)
-        TRY(append(s, l, a, &l->names.row[i], out));
-    return NULL;
+        append_if_readable(s, l, a, &l->names.row[i], out, damaged);
 }
 
 struct err *store_inbox_of(struct store *s, struct arena *a, struct slice userid, struct mbname *out)
@@ -217,10 +227,9 @@ struct err *store_inbox_of(struct store *s, struct arena *a, struct slice userid
     return NULL;
 }
 
-/* The INBOX, its children, and what was deleted of both. One entry that cannot be read
- * fails the user: a list with a gap would delete a mailbox on the replica. */
-static struct err *append_user(struct store *s, struct mblist *l, struct arena *a, const struct mbname *inbox,
-                               struct mbentry_list *out)
+/* The INBOX, its children, and what was deleted of both. */
+static void append_user(struct store *s, struct mblist *l, struct arena *a, const struct mbname *inbox,
+                        struct mbentry_list *out, struct err **damaged)
 {
     const char sep = l->old_form ? '.' : '\x1f';
     struct slice key = mblist_key(l, a, &s->names, inbox);
@@ -232,21 +241,22 @@ static struct err *append_user(struct store *s, struct mblist *l, struct arena *
     struct slice deleted = arena_printf(a, SLICE_FMT SLICE_FMT "%c" SLICE_FMT "%c", SLICE_ARG(domain),
                                         SLICE_ARG(s->names.deletedprefix), sep, SLICE_ARG(bare_key), sep);
     if (row)
-        TRY(append(s, l, a, row, out));
-    TRY(append_range(s, l, a, children, out));
-    return append_range(s, l, a, deleted, out);
+        append_if_readable(s, l, a, row, out, damaged);
+    append_range(s, l, a, children, out, damaged);
+    append_range(s, l, a, deleted, out, damaged);
 }
 
 struct err *store_user_mailboxes(struct store *s, struct arena *a, struct slice userid,
-                                 struct mbentry_list *out)
+                                 struct mbentry_list *out, struct err **damaged)
 {
     struct mblist *l = NULL;
     struct mbname inbox;
+    *damaged = NULL;
     TRY(store_inbox_of(s, a, userid, &inbox));
     TRY(store_list_get(s, &l));
-    struct err *e = append_user(s, l, a, &inbox, out);
+    append_user(s, l, a, &inbox, out, damaged);
     store_list_put(s, l);
-    return e;
+    return NULL;
 }
 
 /* An entry that cannot be read is left out of the list of everything: its user's own list
@@ -284,6 +294,16 @@ struct err *store_lookup_id(struct store *s, struct arena *a, struct slice uniqu
     struct mblist *l = NULL;
     TRY(store_list_get(s, &l));
     struct err *e = mblist_by_id(l, a, &s->names, uniqueid, out, found);
+    store_list_put(s, l);
+    return e;
+}
+
+struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out)
+{
+    struct mblist *l = NULL;
+    *out = false;
+    TRY(store_list_get(s, &l));
+    struct err *e = mblist_has_former_names(l, uniqueid, out);
     store_list_put(s, l);
     return e;
 }

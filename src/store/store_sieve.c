@@ -257,12 +257,14 @@ static struct err *read_mailbox(struct store *s, struct arena *a, const struct m
 
 static struct err *find_mailbox(struct store *s, struct arena *a, struct slice userid, const struct mbentry **out)
 {
-    const unsigned dead = MB_DELETED | MB_INTERMEDIATE | MB_MOVING | MB_REMOTE | MB_RESERVED;
     struct mbentry_list all = { NULL, 0, 0 };
+    struct err *damaged;
     *out = NULL;
-    TRY(store_user_mailboxes(s, a, userid, &all));
+    TRY(store_user_mailboxes(s, a, userid, &all, &damaged));
+    if (damaged)
+        return damaged; /* the unreadable one may be the #sieve mailbox */
     for (size_t i = 0; i < all.n && !*out; i++)
-        if (all.e[i].kind == 'f' && !(all.e[i].flags & dead) &&
+        if (all.e[i].kind == 'f' && mbentry_is_live(&all.e[i]) &&
             !names_from_internal(a, &s->names, all.e[i].name).deleted_time)
             *out = &all.e[i];
     return NULL;

@@ -47,6 +47,8 @@ static void applied(void *ctx, const struct answer *a)
         say_mismatch(w);
     else if (a->err->kind == ERR_CHANGED) /* asked anew, and alone */
         log_msg(LOG_INFO, "SYNCNOTICE: changed since last sync: mailbox=<" SLICE_FMT ">", SLICE_ARG(w->entry->name));
+    else if (a->err->kind == ERR_MOVED && w->unit->attempt == 0)
+        w->unit->retry = true; /* the next try asks under which name the replica has it */
     else if (!a->unknown)
         log_msg(LOG_ERR, "do_folders(): update failed: " SLICE_FMT " '%s'", SLICE_ARG(w->entry->name), a->err->msg);
     work_fail(w, err_copy(a->err));

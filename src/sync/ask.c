@@ -67,6 +67,19 @@ static struct err *ask_mailboxes(struct unit *u)
     return session_end(s);
 }
 
+struct err *unit_ask_ids(struct unit *u)
+{
+    struct session *s = u->engine->session;
+    struct buf *b = session_begin(s, "GET UNIQUEIDS", &u->arena, NULL, answered, u);
+    buf_addc(b, '(');
+    for (size_t i = 0; i < u->nsought; i++) {
+        map_put(&u->asked_ids, u->sought[i], u);
+        dlist_item_str(b, u->sought[i]);
+    }
+    buf_addc(b, ')');
+    return session_end(s);
+}
+
 static void say_mailboxes(const struct engine_item *item)
 {
     struct buf line = BUF_INIT;
@@ -103,5 +116,6 @@ struct err *unit_ask(struct unit *u)
         return ask_mailboxes(u);
     const char *verb = item->kind == ITEM_USER ? "GET USER" : "GET META";
     dlist_write_str(session_begin(s, verb, &u->arena, NULL, answered, u), item->userid);
-    return session_end(s);
+    TRY(session_end(s));
+    return item->kind == ITEM_META ? identity_ask(u) : NULL;
 }

@@ -140,14 +140,24 @@ static void join_groups(struct batch *b, const struct action *a)
     chain_join(&b->renamed, a->a, a->b);
 }
 
+static bool is_deleted_name(struct batch *b, struct slice name)
+{
+    return names_from_internal(&b->arena, b->names, name).deleted_time != 0;
+}
+
 /* From the last record to the first: a mailbox that was renamed and then deleted was also the one
- * that had the former names. */
+ * that had the former names. With delayed deletion the last rename leads into the deleted tree. */
 static void note_deletions(struct batch *b, const struct batch_entry *entries, size_t n)
 {
     for (size_t i = n; i-- > 0;) {
         const struct action *a = &entries[i].action;
-        if (a->kind == ACTION_UNMAILBOX || (a->kind == ACTION_RENAME && map_get(&b->deleted, a->b)))
-            map_put(&b->deleted, a->a, b);
+        struct slice *to = a->kind == ACTION_RENAME ? map_get(&b->deleted, a->b) : NULL;
+        if (!to && (a->kind == ACTION_UNMAILBOX || (a->kind == ACTION_RENAME && is_deleted_name(b, a->b)))) {
+            to = arena_alloc(&b->arena, sizeof *to);
+            *to = a->b;
+        }
+        if (to)
+            map_put(&b->deleted, a->a, to);
     }
 }
 

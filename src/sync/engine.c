@@ -320,7 +320,7 @@ static void report(struct engine *e, struct unit *u, engine_done_fn done, void *
             e->counters.failed++;
     if (u->err && u->item->failed)
         mark_failed(u);
-    if (u->item->absent)
+    if (u->item->absent && u->item->kind == ITEM_USER)
         *u->item->absent = u->absent;
     if (done)
         done(ctx, u->item, u->err);
@@ -331,6 +331,7 @@ static void end_unit(struct unit *u)
     unit_free(u);
     map_free(&u->poison);
     map_free(&u->mismatch);
+    map_free(&u->roots);
     arena_free(&u->keep);
 }
 
@@ -351,9 +352,44 @@ static struct err *settle(struct engine *e, struct queue *q, struct unit *units,
     return NULL;
 }
 
+/* ---- what the run concerns ---- */
+
+static void learn_run(struct engine *e)
+{
+    static char mark;
+    for (size_t i = 0; i < e->nrun; i++) {
+        const struct engine_item *item = &e->run[i];
+        if (item->kind == ITEM_USER)
+            map_put(&e->run_users, item->userid, &mark);
+        for (size_t k = 0; k < item->nnames; k++)
+            map_put(&e->run_names, item->names[k], &mark);
+    }
+}
+
+bool engine_runs(struct engine *e, struct slice name)
+{
+    struct arena a = ARENA_INIT;
+    if (e->run_users.n + e->run_names.n == 0)
+        learn_run(e);
+    struct slice owner = names_userid_of_internal(&a, store_names(e->o.store), name);
+    bool runs = map_get(&e->run_names, name) || (owner.n && map_get(&e->run_users, owner));
+    arena_free(&a);
+    return runs;
+}
+
+static void forget_run(struct engine *e)
+{
+    map_free(&e->run_users);
+    map_free(&e->run_names);
+    e->run = NULL;
+    e->nrun = 0;
+}
+
 struct err *engine_run(struct engine *e, const struct engine_item *items, size_t n, engine_done_fn done,
                        void *ctx)
 {
+    e->run = items;
+    e->nrun = n;
     struct queue q = queue_of(items, n);
     struct unit *units = mem_array(WINDOW_UNITS, sizeof *units);
     struct err *err = NULL;
@@ -367,5 +403,6 @@ struct err *engine_run(struct engine *e, const struct engine_item *items, size_t
     }
     free(units);
     free(q.item);
+    forget_run(e);
     return err;
 }

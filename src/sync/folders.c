@@ -1,13 +1,19 @@
 /*
  * Folders of a unit that lie under another name on the replica, or that the master has
  * deleted (spec/algorithm.md §2.2, §2.3). They are settled before contents: UNMAILBOX for
- * what a tombstone of the same uniqueid proves deleted, then the renames in an order in
- * which every target is free, all in one burst; then the replica is asked again.
+ * what is known to be deleted (fate.h), then the renames in an order in which every target is
+ * free, all in one burst; then the replica is asked again.
  *
- * Absence is never taken for deletion: what exists on the replica only and has no
- * tombstone here stays, with a notice.
+ * Nothing is deleted because it was not met on a walk: each deletion rests on what the master's list
+ * says of that very uniqueid. What exists on the replica only and is not known to be deleted
+ * stays, with a notice.
+ *
+ * A name that the unit needs may be held by a mailbox that has another name here, in the
+ * tree of somebody else. It is moved there first, if the run concerns that place too, else left alone.
+ * Commands that touch names outside the unit are sent alone, not in a window: two units of
+ * one window would move the same mailboxes to and fro.
  */
-#include "sync/unit.h"
+#include "sync/fate.h"
 
 #include "fansync/log.h"
 
@@ -16,133 +22,240 @@ bool unit_wants_folders(const struct unit *u)
     return u->ndoomed || u->nrenames;
 }
 
-/* ---- planning ---- */
+/* ---- what a plan gathers ---- */
+
+struct plan {
+    struct unit *unit;
+    const struct folder_matches *f;
+    struct rename_op *ops;
+    size_t nops;
+    bool *settled; /* parallel to the replica's list: a command of the plan concerns it */
+};
+
+static size_t index_of(const struct plan *p, const struct replica_mailbox *r)
+{
+    return (size_t)(r - p->unit->replica.mailboxes.m);
+}
+
+/* The cache may be wrong: what is deleted or moved away is asked for first. */
+static bool is_certain(struct unit *u, const struct replica_mailbox *r)
+{
+    if (r->remembered)
+        unit_fail(u, err_new(ERR_CHANGED, "the cache may be wrong about " SLICE_FMT, SLICE_ARG(r->name)));
+    return !r->remembered;
+}
+
+/* A root that is gone here goes there too, even if no mailbox names it any more then. */
+static void note_root(struct unit *u, const struct replica_mailbox *r)
+{
+    if (r->quotaroot.n)
+        map_put(&u->roots, arena_dup(&u->keep, r->quotaroot), u);
+}
+
+static bool is_of_unit(const struct unit *u, struct slice name)
+{
+    const struct engine_item *item = u->item;
+    struct arena a = ARENA_INIT;
+    bool is = false;
+    if (item->kind == ITEM_USER)
+        is = slice_eq(names_userid_of_internal(&a, store_names(u->engine->o.store), name), item->userid);
+    for (size_t i = 0; i < item->nnames && !is; i++)
+        is = slice_eq(item->names[i], name);
+    arena_free(&a);
+    return is;
+}
+
+/* Names outside the unit need their owner's lock, and nobody else of a window at work. */
+static bool may_touch(struct unit *u, struct slice name)
+{
+    if (is_of_unit(u, name))
+        return true;
+    struct err *err = NULL;
+    if (u->attempt == 0)
+        err = err_new(ERR_CHANGED, SLICE_FMT " has to be renamed first", SLICE_ARG(name));
+    else
+        err = unit_lock_owner(u, name);
+    if (err)
+        unit_fail(u, err);
+    return !err;
+}
+
+static void add_rename(struct plan *p, const struct replica_mailbox *r, const struct mbentry *e)
+{
+    struct unit *u = p->unit;
+    struct slice target = slice_str(u->engine->o.partition);
+    if (!is_certain(u, r) || !may_touch(u, r->name) || !may_touch(u, e->name))
+        return;
+    note_root(u, r);
+    p->settled[index_of(p, r)] = true;
+    p->ops[p->nops++] = (struct rename_op){
+        r->name, e->name, target.n ? target : e->partition, e->uidvalidity, e->uniqueid,
+    };
+}
+
+/* Deleted on the replica, or put where the master had put it before it was gone for good. */
+static void bury(struct plan *p, const struct replica_mailbox *r, struct slice moved_to)
+{
+    struct unit *u = p->unit;
+    size_t i = index_of(p, r);
+    if (p->settled[i] || !is_certain(u, r))
+        return;
+    note_root(u, r);
+    p->settled[i] = true;
+    if (moved_to.n)
+        p->ops[p->nops++] = (struct rename_op){ r->name, moved_to, r->partition, r->uidvalidity, r->uniqueid };
+    else
+        u->doomed[u->ndoomed++] = r;
+}
+
+/* On demand only (sync_delete_extra), and only what a list lacks that was read whole. */
+static bool may_delete_extra(const struct unit *u, const struct replica_mailbox *r)
+{
+    if (!u->engine->o.delete_extra || !u->whole || replica_is_intermediate(r))
+        return false;
+    for (size_t i = 0; i < u->whole->entries.n; i++)
+        if (slice_eq(u->whole->entries.e[i].uniqueid, r->uniqueid))
+            return false;
+    return true;
+}
+
+/* ---- mailboxes of the replica that have names which are needed ---- */
 
 /*
- * A tombstone of 3.12 for what is deleted at once has no uniqueid: there the name decides. With 3.2
- * a mailbox that is deleted at once and has children leaves an intermediate of its uniqueid.
+ * An empty mailbox that nothing here knows makes room. A later replica replaces it by itself when
+ * the new one is made, one before 3.6 does not (§2.4), and none does for a rename. With -O a filled one
+ * goes too, as when a new mailbox is made.
  */
-static bool is_tombstone_of(const struct mbentry *e, const struct replica_mailbox *r)
+static bool makes_room(const struct unit *u, const struct folder_match *m)
 {
-    if (e->flags & MB_DELETED)
-        return e->uniqueid.n == 0 || slice_eq(e->uniqueid, r->uniqueid);
-    return (e->flags & MB_INTERMEDIATE) && !replica_is_intermediate(r) && slice_eq(e->uniqueid, r->uniqueid);
-}
-
-/* An empty mailbox under a name that another one has by now: later replicas replace it
- * themselves, one before 3.6 refuses the new one (spec/algorithm.md §2.4). */
-static bool is_in_the_way(const struct unit *u, const struct mbentry *e, const struct replica_mailbox *r)
-{
-    const unsigned no_mailbox = MB_DELETED | MB_INTERMEDIATE | MB_MOVING | MB_REMOTE | MB_RESERVED;
     bool replaces = session_capabilities(u->engine->session) & CAP_SIEVE_MAILBOX;
-    return !replaces && !(e->flags & no_mailbox) && r->last_uid == 0;
+    if (may_delete_extra(u, m->occupant))
+        return true;
+    return m->occupant->last_uid == 0 ? m->r || !replaces : m->r && u->engine->o.force;
 }
 
-static bool has_to_go(struct unit *u, const struct replica_mailbox *r)
+static void plan_occupant(struct plan *p, const struct folder_match *m)
 {
-    struct mbentry e;
-    bool found;
-    struct err *err = store_lookup(u->engine->o.store, &u->arena, r->name, &e, &found);
+    struct unit *u = p->unit;
+    const struct replica_mailbox *r = m->occupant;
+    struct fate fate;
+    if (!r || p->f->matched[index_of(p, r)] || map_get(&u->refused, r->uniqueid))
+        return;
+    struct err *err = fate_of(u, r, &fate);
     if (err) {
         unit_fail(u, err);
+        return;
+    }
+    if (fate.kind == FATE_DEAD || (fate.kind == FATE_UNKNOWN && makes_room(u, m)))
+        bury(p, r, fate.moved_to);
+    else if (fate.kind == FATE_HERE && mbentry_is_live(&fate.here) && engine_runs(u->engine, fate.here.name) &&
+             !p->settled[index_of(p, r)])
+        add_rename(p, r, &fate.here);
+}
+
+/*
+ * Cyrus gives the uniqueid of a tombstone to a mailbox that is made again as the parent of another.
+ * If a record says that the name was deleted, and the two are not the same yet, the replica's is the
+ * old one: its mail was deleted, and must not come back by an update or a copyback.
+ */
+static bool is_former_life(struct unit *u, const struct mbentry *e, const struct replica_mailbox *r)
+{
+    struct slice moved_to;
+    struct mailbox *mb;
+    if (!slice_eq(e->name, r->name) || !fate_is_told(u, e->name, &moved_to) || moved_to.n)
+        return false;
+    struct err *err = store_mailbox_open(u->engine->o.store, &u->arena, e->name, &mb);
+    if (err) {
+        err_free(err); /* its own turn tells why */
         return false;
     }
-    return found && (is_tombstone_of(&e, r) || is_in_the_way(u, &e, r));
+    const struct mailbox_header *m = mailbox_header(mb);
+    bool one_life = m->createdmodseq > 1 && m->createdmodseq == r->createdmodseq && m->uidvalidity == r->uidvalidity;
+    bool same = one_life || diff_mailbox(m, mbentry_wire_type(&u->arena, e), r, false, NULL) == MAILBOX_UNCHANGED;
+    store_mailbox_close(mb);
+    return !same;
 }
 
-static bool is_occupant(const struct folder_matches *f, const struct replica_mailbox *r)
+static void plan_names(struct plan *p)
 {
-    for (size_t i = 0; i < f->n; i++)
-        if (f->match[i].occupant == r)
-            return true;
-    return false;
+    struct unit *u = p->unit;
+    for (size_t i = 0; i < p->f->n; i++) {
+        const struct mbentry *e = &u->entries.e[i];
+        const struct folder_match *m = &p->f->match[i];
+        plan_occupant(p, m);
+        if (!m->r || map_get(&u->refused, e->uniqueid))
+            continue;
+        if (is_former_life(u, e, m->r))
+            bury(p, m->r, slice_of("", 0));
+        else if (m->renamed || m->moved)
+            add_rename(p, m->r, e);
+    }
 }
 
-/* Copies that outlive the master's in the deleted tree, and names without a mailbox, are
- * nothing to tell an operator of. */
-static bool is_ordinary(const struct unit *u, const struct replica_mailbox *r)
+/* ---- mailboxes of the replica that nothing here matches ---- */
+
+/* Copies that outlive the master's in the deleted tree: each host expires its own. */
+static bool is_deleted_copy(const struct unit *u, const struct replica_mailbox *r)
 {
     struct arena a = ARENA_INIT;
     struct mbname m = names_from_internal(&a, store_names(u->engine->o.store), r->name);
     bool deleted = m.deleted_time != 0;
     arena_free(&a);
-    return !deleted && !replica_is_intermediate(r);
+    return deleted;
 }
 
-/*
- * Whether a mailbox of the replica is one that the master has deleted: the list says so, or it
- * has forgotten the uniqueid, and a record of the log says that the name was deleted or the
- * cache that the master had this mailbox. Without either it may be the replica's own, and
- * stays.
- */
-static bool is_dead(struct unit *u, const struct replica_mailbox *r)
+static void say_elsewhere(const struct unit *u, const struct replica_mailbox *r, const struct mbentry *here)
 {
-    struct mbentry e;
-    bool found = false;
-    struct err *err = store_lookup_id(u->engine->o.store, &u->arena, r->uniqueid, &e, &found);
-    if (err) {
+    if (slice_eq(here->name, r->name) || engine_runs(u->engine, here->name))
+        return; /* it takes no part, or its turn comes */
+    log_msg(LOG_NOTICE, "SYNCNOTICE: left alone on the replica, it has another name here: mailbox=<" SLICE_FMT
+            "> here=<" SLICE_FMT "> uniqueid=<" SLICE_FMT ">", SLICE_ARG(r->name), SLICE_ARG(here->name),
+            SLICE_ARG(r->uniqueid));
+}
+
+static void plan_extra(struct plan *p, const struct replica_mailbox *r)
+{
+    struct unit *u = p->unit;
+    struct fate fate;
+    const struct err *refused = map_get(&u->refused, r->uniqueid);
+    if (p->settled[index_of(p, r)] || is_deleted_copy(u, r))
+        return;
+    struct err *err = refused ? err_wrap(err_copy(refused), "deletion of " SLICE_FMT, SLICE_ARG(r->name))
+                              : fate_of(u, r, &fate);
+    if (err)
         unit_fail(u, err);
-        return false;
-    }
-    if (found)
-        return e.flags & MB_DELETED;
-    return (u->item->deleted && map_get(u->item->deleted, r->name)) || engine_remembers(u->engine, r);
+    else if (fate.kind == FATE_DEAD || (fate.kind == FATE_UNKNOWN && may_delete_extra(u, r)))
+        bury(p, r, fate.moved_to);
+    else if (fate.kind == FATE_HERE)
+        say_elsewhere(u, r, &fate.here);
+    else if (u->item->kind == ITEM_USER && !replica_is_intermediate(r))
+        log_msg(LOG_NOTICE, "SYNCNOTICE: no tombstone for deleted mailbox " SLICE_FMT " (" SLICE_FMT ")",
+                SLICE_ARG(r->name), SLICE_ARG(r->uniqueid));
 }
 
-/*
- * A name that was deleted and made again between two syncs: the tombstone is hidden by the
- * new mailbox (§2.4 no. 3). The replica's server would refuse the new mailbox for ever.
- */
-static void plan_dead_occupants(struct unit *u, const struct folder_matches *f)
+static void plan_extras(struct plan *p)
 {
-    for (size_t i = 0; i < f->n; i++) {
-        const struct replica_mailbox *r = f->match[i].occupant;
-        if (r && !map_get(&u->refused, r->uniqueid) && (is_dead(u, r) || has_to_go(u, r)))
-            u->doomed[u->ndoomed++] = r;
-    }
-}
-
-static void plan_deletions(struct unit *u, const struct folder_matches *f)
-{
-    for (size_t i = 0; i < f->nextra; i++) {
-        const struct replica_mailbox *r = f->extra[i];
-        const struct err *refused = map_get(&u->refused, r->uniqueid);
-        if (is_occupant(f, r))
-            continue;
-        if (refused)
-            unit_fail(u, err_wrap(err_copy(refused), "deletion of " SLICE_FMT, SLICE_ARG(r->name)));
-        else if (has_to_go(u, r))
-            u->doomed[u->ndoomed++] = r;
-        else if (is_ordinary(u, r))
-            log_msg(LOG_NOTICE, "SYNCNOTICE: no tombstone for deleted mailbox " SLICE_FMT " (" SLICE_FMT ")",
-                    SLICE_ARG(r->name), SLICE_ARG(r->uniqueid));
-    }
-}
-
-static void plan_renames(struct unit *u, const struct folder_matches *f)
-{
-    struct slice target = slice_str(u->engine->o.partition);
-    struct rename_op *ops = arena_array(&u->arena, f->n, sizeof *ops);
-    size_t n = 0;
-    for (size_t i = 0; i < f->n; i++) {
-        const struct mbentry *e = &u->entries.e[i];
-        const struct folder_match *m = &f->match[i];
-        if ((m->renamed || m->moved) && !map_get(&u->refused, e->uniqueid))
-            ops[n++] = (struct rename_op){
-                m->r->name, e->name, target.n ? target : e->partition, e->uidvalidity, e->uniqueid,
-            };
-    }
-    if (n)
-        u->renames = diff_order_renames(&u->arena, ops, n, &u->nrenames);
+    bool *occupies = arena_array(&p->unit->arena, p->unit->replica.mailboxes.n, sizeof *occupies);
+    for (size_t i = 0; i < p->f->n; i++)
+        if (p->f->match[i].occupant)
+            occupies[index_of(p, p->f->match[i].occupant)] = true;
+    for (size_t i = 0; i < p->f->nextra; i++)
+        if (!occupies[index_of(p, p->f->extra[i])])
+            plan_extra(p, p->f->extra[i]);
 }
 
 void unit_plan_folders(struct unit *u, const struct folder_matches *f)
 {
-    u->doomed = arena_array(&u->arena, f->n + f->nextra, sizeof(struct replica_mailbox *));
-    plan_dead_occupants(u, f);
-    if (u->item->kind == ITEM_USER) /* a list of names may hold half of a rename */
-        plan_deletions(u, f);
-    plan_renames(u, f);
+    size_t there = u->replica.mailboxes.n;
+    struct plan p = {
+        .unit = u, .f = f, .ops = arena_array(&u->arena, there, sizeof *p.ops),
+        .settled = arena_array(&u->arena, there, sizeof *p.settled),
+    };
+    u->doomed = arena_array(&u->arena, there, sizeof(struct replica_mailbox *));
+    plan_names(&p);
+    plan_extras(&p);
+    if (p.nops)
+        u->renames = diff_order_renames(&u->arena, p.ops, p.nops, &u->nrenames);
 }
 
 /* ---- sending ---- */
@@ -170,6 +283,7 @@ static struct folder_change *change_of(struct unit *u, struct slice uniqueid)
     return c;
 }
 
+/* A replica that can refuse to delete another mailbox than the one that is meant is told which. */
 static struct err *send_deletion(struct unit *u, const struct replica_mailbox *r)
 {
     struct engine *e = u->engine;
@@ -177,7 +291,15 @@ static struct err *send_deletion(struct unit *u, const struct replica_mailbox *r
     engine_forget_name(e, r->name);
     log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(r->name));
     struct buf *b = session_begin(e->session, verb, NULL, NULL, changed, change_of(u, r->uniqueid));
-    dlist_write_str(b, r->name);
+    if (session_capabilities(e->session) & CAP_UNMAILBOX_ID) {
+        buf_adds(b, "%(");
+        dlist_put_str(b, "MBOXNAME", r->name);
+        dlist_put_str(b, "UNIQUEID", r->uniqueid);
+        dlist_put_u64(b, "UIDVALIDITY", r->uidvalidity);
+        buf_addc(b, ')');
+    } else {
+        dlist_write_str(b, r->name);
+    }
     return session_end(e->session);
 }
 
@@ -201,19 +323,9 @@ static struct err *send_rename(struct unit *u, const struct rename_op *op)
 
 struct err *unit_send_folders(struct unit *u)
 {
-    for (size_t i = 0; i < u->ndoomed; i++)
+    for (size_t i = u->ndoomed; i-- > 0;) /* children first: a parent would leave its name behind */
         TRY(send_deletion(u, u->doomed[i]));
     for (size_t i = 0; i < u->nrenames; i++)
         TRY(send_rename(u, &u->renames[i]));
     return NULL;
-}
-
-void unit_replan(struct unit *u)
-{
-    u->replica = (struct replica_state){ 0 };
-    u->entries = u->intermediates = (struct mbentry_list){ NULL, 0, 0 };
-    u->work = NULL;
-    u->nwork = u->ndoomed = u->nrenames = 0;
-    u->asked = u->planned = false;
-    u->fresh = true;
 }

@@ -88,70 +88,106 @@ struct err *meta_quota(struct unit *u, struct slice root, bool always)
     return r && !always && diff_quota_equal(&q, r) ? NULL : send_quota(u, &q);
 }
 
+/*
+ * A root of the replica that none of the unit's mailboxes names. That is no reason to delete it: some of
+ * them may not have been read. The master's own list of roots is asked, by name.
+ */
+static struct err *drop_if_gone(struct unit *u, struct slice root)
+{
+    struct quota q;
+    bool found;
+    struct err *err = store_quota(u->engine->o.store, &u->arena, root, &q, &found);
+    if (err)
+        unit_fail(u, err);
+    return err || found ? NULL : send_unquota(u, root);
+}
+
+struct leftovers {
+    struct unit *unit;
+    const struct map *seen;
+    struct err *err;
+};
+
+static void drop_leftover(void *ctx, struct slice root, void *value)
+{
+    struct leftovers *l = ctx;
+    (void)value;
+    if (!l->err && !map_get(l->seen, root))
+        l->err = drop_if_gone(l->unit, root);
+}
+
+/* Roots of mailboxes that the unit has deleted or renamed on the replica: nobody names them any more there. */
+static struct err *drop_leftovers(struct unit *u, const struct map *seen)
+{
+    struct leftovers l = { u, seen, NULL };
+    map_each(&u->roots, drop_leftover, &l);
+    return l.err;
+}
+
 static struct err *sync_quotas(struct unit *u)
 {
     struct map seen = MAP_INIT;
     struct err *err = NULL;
-    bool complete = true; /* every mailbox told its root */
     for (size_t i = 0; i < u->nwork && !err; i++) {
-        const struct work *w = &u->work[i];
-        if (!w->m)
-            complete = false;
-        else if (w->m->quotaroot.n && map_put(&seen, w->m->quotaroot, u))
-            err = meta_quota(u, w->m->quotaroot, false);
+        const struct mailbox_header *m = u->work[i].m;
+        if (m && m->quotaroot.n && map_put(&seen, m->quotaroot, u))
+            err = meta_quota(u, m->quotaroot, false);
     }
-    for (size_t i = 0; i < u->replica.quotas.n && !err && complete; i++)
-        if (!map_get(&seen, u->replica.quotas.q[i].root))
-            err = send_unquota(u, u->replica.quotas.q[i].root);
+    for (size_t i = 0; i < u->replica.quotas.n && !err; i++)
+        if (map_put(&seen, u->replica.quotas.q[i].root, u))
+            err = drop_if_gone(u, u->replica.quotas.q[i].root);
+    if (!err)
+        err = drop_leftovers(u, &seen);
     map_free(&seen);
     return err;
 }
 
 /* ---- subscriptions (§8.3) ---- */
 
-struct err *meta_subscription(struct unit *u, struct slice name, bool subscribed)
+struct err *meta_subscription(struct unit *u, const struct identity *who, struct slice name, bool subscribed)
 {
     const char *verb = subscribed ? "APPLY SUB" : "APPLY UNSUB";
     struct session *s = u->engine->session;
-    log_progress("%s " SLICE_FMT " " SLICE_FMT, verb + 6, SLICE_ARG(u->item->userid), SLICE_ARG(name));
+    log_progress("%s " SLICE_FMT " " SLICE_FMT, verb + 6, SLICE_ARG(who->userid), SLICE_ARG(name));
     struct buf *b = session_begin(s, verb, NULL, NULL, answered, u);
     buf_adds(b, "%(");
-    dlist_put_str(b, "USERID", u->item->userid);
+    dlist_put_str(b, "USERID", who->userid);
     dlist_put_str(b, "MBOXNAME", name);
     buf_addc(b, ')');
     return session_end(s);
 }
 
-static struct err *send_names(struct unit *u, bool subscribed, const struct subscription_list *l)
+static struct err *send_names(struct unit *u, const struct identity *who, bool subscribed,
+                              const struct subscription_list *l)
 {
     for (size_t i = 0; i < l->n; i++)
-        TRY(meta_subscription(u, l->name[i], subscribed));
+        TRY(meta_subscription(u, who, l->name[i], subscribed));
     return NULL;
 }
 
-static struct err *sync_subscriptions(struct unit *u)
+static struct err *sync_subscriptions(struct unit *u, const struct identity *who)
 {
-    struct err *err = store_subscriptions(u->engine->o.store, &u->arena, u->item->userid, &u->subscriptions);
+    struct err *err = store_subscriptions(u->engine->o.store, &u->arena, who->userid, &u->subscriptions);
     if (err) {
-        log_msg(LOG_ERR, "IOERROR: fetching subscriptions failed: userid=<" SLICE_FMT ">", SLICE_ARG(u->item->userid));
+        log_msg(LOG_ERR, "IOERROR: fetching subscriptions failed: userid=<" SLICE_FMT ">", SLICE_ARG(who->userid));
         unit_fail(u, err);
         return NULL;
     }
     struct subscription_list add = diff_names(&u->arena, &u->subscriptions, &u->replica.subscriptions);
     struct subscription_list drop = diff_names(&u->arena, &u->replica.subscriptions, &u->subscriptions);
-    TRY(send_names(u, true, &add));
-    return send_names(u, false, &drop);
+    TRY(send_names(u, who, true, &add));
+    return send_names(u, who, false, &drop);
 }
 
 /* ---- seen states of mailboxes that keep them per user (§8.4) ---- */
 
-static struct err *send_seen(struct unit *u, const struct seen_row *row, answer_fn fn)
+static struct err *send_seen(struct unit *u, const struct identity *who, const struct seen_row *row, answer_fn fn)
 {
     struct session *s = u->engine->session;
-    log_progress("SEEN " SLICE_FMT " " SLICE_FMT, SLICE_ARG(u->item->userid), SLICE_ARG(row->uniqueid));
+    log_progress("SEEN " SLICE_FMT " " SLICE_FMT, SLICE_ARG(who->userid), SLICE_ARG(row->uniqueid));
     struct buf *b = session_begin(s, "APPLY SEEN", NULL, NULL, fn, u);
     buf_adds(b, "%(");
-    dlist_put_str(b, "USERID", u->item->userid);
+    dlist_put_str(b, "USERID", who->userid);
     dlist_put_str(b, "UNIQUEID", row->uniqueid);
     dlist_put_i64(b, "LASTREAD", row->lastread);
     dlist_put_u64(b, "LASTUID", row->lastuid);
@@ -161,18 +197,18 @@ static struct err *send_seen(struct unit *u, const struct seen_row *row, answer_
     return session_end(s);
 }
 
-struct err *meta_seen(struct unit *u, const struct seen_row *row)
+struct err *meta_seen(struct unit *u, const struct identity *who, const struct seen_row *row)
 {
-    return send_seen(u, row, answered);
+    return send_seen(u, who, row, answered);
 }
 
-static struct err *sync_seen(struct unit *u)
+static struct err *sync_seen(struct unit *u, const struct identity *who)
 {
     struct seen_list here = { NULL, 0 };
-    struct err *err = store_seen(u->engine->o.store, &u->arena, u->item->userid, &here);
+    struct err *err = store_seen(u->engine->o.store, &u->arena, who->userid, &here);
     if (err) {
         log_msg(LOG_ERR, "IOERROR: fetching seen states failed: userid=<" SLICE_FMT "> error=<%s>",
-                SLICE_ARG(u->item->userid), err->msg);
+                SLICE_ARG(who->userid), err->msg);
         err_free(err);
         return NULL;
     }
@@ -182,7 +218,7 @@ static struct err *sync_seen(struct unit *u)
     for (size_t i = 0; i < here.n && !err; i++) {
         const struct seen_row *r = map_get(&there, here.row[i].uniqueid);
         if (!r || !diff_seen_equal(&here.row[i], r))
-            err = send_seen(u, &here.row[i], seen_answered);
+            err = send_seen(u, who, &here.row[i], seen_answered);
     }
     map_free(&there);
     return err;
@@ -193,10 +229,12 @@ struct err *unit_meta(struct unit *u)
     if (item_is_single(u->item))
         return u->err ? NULL : single_send(u);
     if (u->item->kind == ITEM_MAILBOXES)
-        return NULL;
+        return drop_leftovers(u, &(const struct map)MAP_INIT);
+    if (!u->identity)
+        return NULL; /* why has been told */
     if (u->item->kind == ITEM_USER)
         TRY(sync_quotas(u));
-    TRY(sync_subscriptions(u));
+    TRY(sync_subscriptions(u, u->identity));
     TRY(unit_sieve(u));
-    return sync_seen(u);
+    return sync_seen(u, u->identity);
 }

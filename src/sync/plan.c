@@ -3,38 +3,48 @@
  * what each needs (spec/algorithm.md §1.1, §2, §3). No network: every lock of a mailbox
  * is released before the next one is taken.
  */
-#include "sync/unit.h"
+#include "sync/fate.h"
 
 #include "fansync/log.h"
-
-static bool is_live(const struct mbentry *e)
-{
-    return (e->flags & (MB_DELETED | MB_INTERMEDIATE | MB_MOVING | MB_REMOTE | MB_RESERVED)) == 0;
-}
 
 /* Which of the entries take part (§1.1). */
 static bool wanted(const struct unit *u, const struct mbentry *e)
 {
-    return is_live(e) && (e->kind != 'f' || u->engine->sieve_mailbox);
+    return mbentry_is_live(e) && (e->kind != 'f' || u->engine->sieve_mailbox);
 }
 
+static void take_entries(struct unit *u, const struct mbentry_list *all)
+{
+    struct slice inbox = names_inbox(&u->arena, store_names(u->engine->o.store), u->item->userid);
+    u->entries.e = arena_array(&u->arena, all->n, sizeof *all->e);
+    u->intermediates.e = arena_array(&u->arena, all->n, sizeof *all->e);
+    u->absent = true;
+    for (size_t i = 0; i < all->n; i++) {
+        if (slice_eq(all->e[i].name, inbox) && mbentry_is_live(&all->e[i]))
+            u->absent = false;
+        if (wanted(u, &all->e[i]))
+            u->entries.e[u->entries.n++] = all->e[i];
+        else if ((all->e[i].flags | MB_LEGACY) == (MB_INTERMEDIATE | MB_LEGACY))
+            u->intermediates.e[u->intermediates.n++] = all->e[i];
+    }
+}
+
+/* A user with a damaged entry fails in the end, but his other mailboxes go on. */
 static struct err *user_entries(struct unit *u)
 {
-    struct store *store = u->engine->o.store;
     struct mbentry_list all = { NULL, 0, 0 };
-    TRY(store_user_mailboxes(store, &u->arena, u->item->userid, &all));
-    struct slice inbox = names_inbox(&u->arena, store_names(store), u->item->userid);
-    u->entries.e = arena_array(&u->arena, all.n, sizeof *all.e);
-    u->intermediates.e = arena_array(&u->arena, all.n, sizeof *all.e);
-    u->absent = true;
-    for (size_t i = 0; i < all.n; i++) {
-        if (slice_eq(all.e[i].name, inbox) && is_live(&all.e[i]))
-            u->absent = false;
-        if (wanted(u, &all.e[i]))
-            u->entries.e[u->entries.n++] = all.e[i];
-        else if ((all.e[i].flags | MB_LEGACY) == (MB_INTERMEDIATE | MB_LEGACY))
-            u->intermediates.e[u->intermediates.n++] = all.e[i];
+    struct err *damaged;
+    TRY(store_user_mailboxes(u->engine->o.store, &u->arena, u->item->userid, &all, &damaged));
+    take_entries(u, &all);
+    if (damaged && u->absent)
+        return damaged; /* it may be the INBOX */
+    if (damaged) {
+        unit_fail(u, damaged);
+        return NULL;
     }
+    struct whole_list *whole = arena_alloc(&u->arena, sizeof *whole);
+    whole->entries = all;
+    u->whole = whole;
     return NULL;
 }
 
@@ -48,7 +58,7 @@ static struct err *named_entries(struct unit *u)
         TRY(store_lookup(u->engine->o.store, &u->arena, item->names[i], e, &found));
         if (found && wanted(u, e))
             u->entries.n++;
-        else if (found && is_live(e) && e->kind == 'f')
+        else if (found && mbentry_is_live(e) && e->kind == 'f')
             engine_skip(u->engine, "the replica takes no #sieve mailbox, scripts go with their user: mailbox=<" SLICE_FMT ">",
                         SLICE_ARG(e->name));
     }
@@ -132,19 +142,32 @@ static void plan_mailbox(struct work *w)
     }
 }
 
-/* Forced, a replica deletes the mailbox that has the name, with its mail; never one that the master has
- * under another name, which only has not been renamed there yet. */
-static bool may_be_replaced(struct work *w)
+/*
+ * Whether the mailbox that has our name on the replica has to stay there. The replica would delete
+ * an empty one to make room, and with -O a filled one with its mail: never one that the master has
+ * under another name, which only has not been renamed there yet.
+ */
+static bool keeps_name(struct unit *u, const struct folder_match *m)
 {
-    struct engine *e = w->unit->engine;
-    struct mbentry other;
-    bool found = false;
-    if (!e->o.force)
+    struct fate fate;
+    if (m->r || !m->occupant)
         return false;
-    struct err *err = store_lookup_id(e->o.store, &w->unit->arena, w->match.occupant->uniqueid, &other, &found);
-    bool unknown = err != NULL;
-    err_free(err);
-    return !unknown && !(found && is_live(&other));
+    struct err *err = fate_of(u, m->occupant, &fate);
+    bool unread = err != NULL;
+    err_free(err); /* told already when the names were planned */
+    return unread || fate.kind == FATE_HERE || (m->occupant->last_uid > 0 && !u->engine->o.force);
+}
+
+/* A rename that the replica has refused: mostly because the name is another mailbox's. */
+static struct err *refusal(const struct work *w, const struct err *refused, struct slice from)
+{
+    const struct replica_mailbox *r = w->match.occupant;
+    if (!r)
+        return err_wrap(err_copy(refused), "rename from " SLICE_FMT, SLICE_ARG(from));
+    return err_new(refused->kind, "rename from " SLICE_FMT ": the replica has another mailbox under the new name "
+                   "(uniqueid " SLICE_FMT "), and nothing here tells that it was deleted. If nobody wants it, delete it "
+                   "there, or run once with sync_delete_extra: %s", SLICE_ARG(from), SLICE_ARG(r->uniqueid),
+                   refused->msg);
 }
 
 /* True if the mailbox can be brought up to date in place. */
@@ -153,12 +176,13 @@ static bool placed(struct work *w)
     const struct folder_match *f = &w->match;
     const struct err *refused = map_get(&w->unit->refused, w->entry->uniqueid);
     if (refused) {
-        log_msg(LOG_ERR, "do_folders(): failed to rename: " SLICE_FMT " -> " SLICE_FMT " ", SLICE_ARG(f->r->name),
+        struct slice from = f->r ? f->r->name : slice_str("its present name");
+        log_msg(LOG_ERR, "do_folders(): failed to rename: " SLICE_FMT " -> " SLICE_FMT " ", SLICE_ARG(from),
                 SLICE_ARG(w->entry->name));
-        work_fail(w, err_wrap(err_copy(refused), "rename from " SLICE_FMT, SLICE_ARG(f->r->name)));
+        work_fail(w, refusal(w, refused, from));
         return false;
     }
-    if (f->occupant && f->occupant->last_uid > 0 && !may_be_replaced(w)) {
+    if (keeps_name(w->unit, f)) {
         work_fail(w, err_new(ERR_MOVED, "the replica has another mailbox with messages under this name "
                              "(uniqueid " SLICE_FMT ", here " SLICE_FMT ")", SLICE_ARG(f->occupant->uniqueid),
                              SLICE_ARG(w->entry->uniqueid)));
@@ -167,13 +191,58 @@ static bool placed(struct work *w)
     return true;
 }
 
+/*
+ * Mailboxes that the replica may have under a name that was not asked for: those that were renamed
+ * here, or, when a first try has failed, all that it seems not to have.
+ */
+static bool seek(struct unit *u, const struct folder_matches *f)
+{
+    u->sought = arena_array(&u->arena, f->n, sizeof *u->sought);
+    for (size_t i = 0; i < f->n; i++) {
+        struct slice id = u->entries.e[i].uniqueid;
+        bool renamed = u->attempt > 0;
+        if (f->match[i].r || id.n == 0 || map_get(&u->asked_ids, id))
+            continue;
+        struct err *err = renamed ? NULL : store_was_renamed(u->engine->o.store, id, &renamed);
+        if (err)
+            unit_fail(u, err);
+        else if (renamed)
+            u->sought[u->nsought++] = id;
+    }
+    return u->nsought > 0;
+}
+
+/* The unit is given up if another mailbox has the INBOX's name there: then nothing of that user is
+ * the master's to change. */
+static bool find_own_inbox(struct unit *u, const struct folder_matches *f)
+{
+    struct slice inbox = names_inbox(&u->arena, store_names(u->engine->o.store), u->item->userid);
+    size_t i = 0;
+    while (i < f->n && !slice_eq(u->entries.e[i].name, inbox))
+        i++;
+    if (i < f->n && !keeps_name(u, &f->match[i]) && !(f->match[i].r && f->match[i].renamed)) {
+        identity_found(u);
+        return true;
+    }
+    const struct replica_mailbox *r = i < f->n ? f->match[i].occupant : NULL;
+    unit_fail(u, err_new(ERR_MOVED, "the replica's " SLICE_FMT " is another mailbox (uniqueid " SLICE_FMT ", here "
+                         SLICE_FMT "): nothing of this user is changed there until it is renamed or deleted",
+                         SLICE_ARG(inbox), SLICE_ARG(r ? r->uniqueid : slice_str("unknown")),
+                         SLICE_ARG(i < f->n ? u->entries.e[i].uniqueid : slice_str("unknown"))));
+    return false;
+}
+
 static void plan_mailboxes(struct unit *u)
 {
     struct slice partition = slice_str(u->engine->o.partition);
     struct folder_matches f = diff_folders(&u->arena, u->entries.e, u->entries.n, &u->replica.mailboxes, partition);
+    if (seek(u, &f))
+        return; /* what is elsewhere on the replica first; then everything is planned anew */
     unit_plan_folders(u, &f);
     if (unit_wants_folders(u))
         return; /* names first; then everything is asked and planned anew */
+    if (u->item->kind == ITEM_USER && !find_own_inbox(u, &f))
+        return;
     u->nwork = u->entries.n;
     u->work = arena_array(&u->arena, u->nwork, sizeof *u->work);
     for (size_t i = 0; i < u->nwork; i++) {
@@ -193,7 +262,11 @@ void unit_plan(struct unit *u)
 {
     struct err *err = NULL;
     u->planned = true;
-    if (item_is_single(u->item))
+    if (!u->asked)
+        return;
+    if (u->item->kind == ITEM_META || u->item->kind == ITEM_SUB || u->item->kind == ITEM_SEEN)
+        identity_find(u);
+    if (item_is_single(u->item) || u->item->kind == ITEM_META)
         return;
     if (u->item->kind == ITEM_USER)
         err = user_entries(u);

@@ -28,7 +28,7 @@ static void remember_sent(struct work *w)
     char letters[4];
     struct replica_mailbox r = {
         .name = m->entry.name, .uniqueid = m->entry.uniqueid, .type = w->type, .partition = w->partition,
-        .acl = m->entry.acl, .options = command_options(m->options, letters), .sync_crc = w->sync_crc,
+        .acl = m->entry.acl, .quotaroot = m->quotaroot, .createdmodseq = m->createdmodseq, .options = command_options(m->options, letters), .sync_crc = w->sync_crc,
         .sync_crc_annot = w->sync_crc_annot, .last_uid = m->last_uid, .uidvalidity = m->uidvalidity,
         .recentuid = m->recentuid, .highestmodseq = m->highestmodseq, .foldermodseq = m->entry.foldermodseq,
         .xconvmodseq = m->xconvmodseq, .raclmodseq = m->raclmodseq, .recenttime = m->recenttime,

@@ -40,6 +40,8 @@ struct err *single_ask(struct unit *u)
 {
     struct session *s = u->engine->session;
     u->asked = u->item->kind != ITEM_ANNOTATIONS;
+    if (u->item->kind == ITEM_SUB || u->item->kind == ITEM_SEEN)
+        return identity_ask(u);
     if (u->asked)
         return NULL;
     dlist_write_str(session_begin(s, "GET ANNOTATION", &u->arena, NULL, annotations_answered, u), slice_of("", 0));
@@ -104,7 +106,7 @@ static struct err *send_subscription(struct unit *u)
     bool subscribed = false;
     for (size_t i = 0; i < l.n; i++)
         subscribed |= slice_eq(l.name[i], u->item->object);
-    return meta_subscription(u, u->item->object, subscribed);
+    return meta_subscription(u, u->identity, u->item->object, subscribed);
 }
 
 /* A uniqueid that the database does not know is left alone: an empty state would wipe the
@@ -119,7 +121,7 @@ static struct err *send_seen(struct unit *u)
     }
     for (size_t i = 0; i < l.n; i++)
         if (slice_eq(l.row[i].uniqueid, u->item->object))
-            return meta_seen(u, &l.row[i]);
+            return meta_seen(u, u->identity, &l.row[i]);
     return NULL;
 }
 
@@ -194,9 +196,9 @@ struct err *single_send(struct unit *u)
     case ITEM_ANNOTATIONS:
         return send_annotations(u);
     case ITEM_SEEN:
-        return send_seen(u);
+        return u->identity ? send_seen(u) : NULL;
     case ITEM_SUB:
-        return send_subscription(u);
+        return u->identity ? send_subscription(u) : NULL;
     case ITEM_UNMAILBOX:
         return send_unmailbox(u);
     case ITEM_UNUSER:

@@ -51,10 +51,12 @@ struct err *state_read_mailbox(struct arena *a, const struct dlist *d, struct re
         return err_new(ERR_PROTOCOL, "MAILBOX " SLICE_FMT ": a mandatory key is missing or ill-typed",
                        SLICE_ARG(m->name));
     dlist_str(d, "PARTITION", &m->partition);
+    dlist_str(d, "QUOTAROOT", &m->quotaroot);
     dlist_u32(d, "SYNC_CRC", &m->sync_crc);
     dlist_u32(d, "SYNC_CRC_ANNOT", &m->sync_crc_annot);
     dlist_i64(d, "POP3_LAST_LOGIN", &m->pop3_last_login);
     dlist_i64(d, "POP3_SHOW_AFTER", &m->pop3_show_after);
+    dlist_u64(d, "CREATEDMODSEQ", &m->createdmodseq);
     dlist_u64(d, "FOLDERMODSEQ", &m->foldermodseq);
     dlist_u64(d, "XCONVMODSEQ", &m->xconvmodseq);
     dlist_u64(d, "RACLMODSEQ", &m->raclmodseq);
@@ -92,10 +94,13 @@ void state_write_mailbox(struct buf *b, const struct replica_mailbox *m)
     dlist_put_str(b, "MBOXTYPE", m->type);
     if (m->partition.n)
         dlist_put_str(b, "PARTITION", m->partition);
+    if (m->quotaroot.n)
+        dlist_put_str(b, "QUOTAROOT", m->quotaroot);
     dlist_put_u64(b, "SYNC_CRC", m->sync_crc);
     dlist_put_u64(b, "SYNC_CRC_ANNOT", m->sync_crc_annot);
     dlist_put_i64(b, "POP3_LAST_LOGIN", m->pop3_last_login);
     dlist_put_i64(b, "POP3_SHOW_AFTER", m->pop3_show_after);
+    dlist_put_u64(b, "CREATEDMODSEQ", m->createdmodseq);
     dlist_put_u64(b, "FOLDERMODSEQ", m->foldermodseq);
     dlist_put_u64(b, "XCONVMODSEQ", m->xconvmodseq);
     dlist_put_u64(b, "RACLMODSEQ", m->raclmodseq);

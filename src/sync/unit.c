@@ -123,20 +123,31 @@ static struct err *lock_one(struct unit *u, struct slice owner, bool wait, struc
     }
 }
 
-struct err *unit_lock(struct unit *u, bool wait)
+/* Once for all units of the window. */
+static struct err *lock_owner(struct unit *u, struct slice owner, bool wait)
 {
     struct engine *e = u->engine;
+    struct user_lock *lock;
+    TRY(check_skip_file(e, owner));
+    if (map_get(&e->locks, owner))
+        return NULL;
+    TRY(lock_one(u, owner, wait, &lock));
+    map_put(&e->locks, arena_dup(&e->locks_arena, owner), lock);
+    return NULL;
+}
+
+struct err *unit_lock(struct unit *u, bool wait)
+{
     struct slice *who = NULL;
     size_t n = owners(u, &who);
-    for (size_t i = 0; i < n; i++) {
-        struct user_lock *lock;
-        TRY(check_skip_file(e, who[i]));
-        if (map_get(&e->locks, who[i]))
-            continue;
-        TRY(lock_one(u, who[i], wait, &lock));
-        map_put(&e->locks, arena_dup(&e->locks_arena, who[i]), lock);
-    }
+    for (size_t i = 0; i < n; i++)
+        TRY(lock_owner(u, who[i], wait));
     return NULL;
+}
+
+struct err *unit_lock_owner(struct unit *u, struct slice name)
+{
+    return lock_owner(u, names_userid_of_internal(&u->arena, store_names(u->engine->o.store), name), false);
 }
 
 static void unlock_one(void *ctx, struct slice owner, void *lock)
@@ -164,12 +175,34 @@ void unit_free(struct unit *u)
 {
     map_each(&u->refused, free_refusal, NULL);
     map_free(&u->refused);
+    map_free(&u->asked_ids);
     for (size_t i = 0; i < u->nwork; i++)
         err_free(u->work[i].err);
     err_free(u->err);
     arena_free(&u->arena);
     struct unit fresh = {
-        .engine = u->engine, .item = u->item, .attempt = u->attempt, .poison = u->poison, .mismatch = u->mismatch, .keep = u->keep,
+        .engine = u->engine, .item = u->item, .attempt = u->attempt, .poison = u->poison, .mismatch = u->mismatch,
+        .roots = u->roots, .keep = u->keep,
     };
     *u = fresh;
+}
+
+void unit_forget_plan(struct unit *u)
+{
+    u->whole = NULL;
+    u->identity = NULL;
+    u->entries = u->intermediates = (struct mbentry_list){ NULL, 0, 0 };
+    u->sought = NULL;
+    u->work = NULL;
+    u->nwork = u->ndoomed = u->nrenames = u->nsought = 0;
+    u->planned = false;
+}
+
+void unit_replan(struct unit *u)
+{
+    unit_forget_plan(u);
+    map_free(&u->asked_ids);
+    u->replica = (struct replica_state){ 0 };
+    u->asked = false;
+    u->fresh = true;
 }

@@ -47,6 +47,24 @@ struct work {
     struct err *err;
 };
 
+/*
+ * The master's list of a user, every entry of it. There is one only if all could be read in this
+ * try: whoever concludes something from what the list lacks has to hold it.
+ */
+struct whole_list {
+    struct mbentry_list entries;
+};
+
+/*
+ * The user of the replica is the user of this master: his INBOX has our uniqueid there, or there is
+ * none yet. Found out in this try (identity.c). Whoever changes what a user has besides mailboxes
+ * has to hold it: subscriptions, seen states and scripts go by the user's name, and the name may be
+ * another one's there.
+ */
+struct identity {
+    struct slice userid;
+};
+
 struct unit {
     struct engine *engine;
     const struct engine_item *item;
@@ -57,7 +75,12 @@ struct unit {
     bool fresh;   /* only the replica's own word counts, not the cache's */
     bool planned; /* what that state asks for is known */
     bool absent;  /* the user has no INBOX here: nothing to do */
+    const struct whole_list *whole; /* NULL: not read, or not whole */
+    const struct identity *identity; /* NULL: not known, or another one's */
     struct mbentry_list entries;
+    struct slice *sought; /* uniqueids to ask for, by whatever name the replica has them */
+    size_t nsought;
+    struct map asked_ids; /* those that were asked for since the names were asked */
     struct mbentry_list intermediates; /* names without a mailbox, emptied when sent */
     struct work *work;
     size_t nwork;
@@ -76,6 +99,7 @@ struct unit {
     /* Kept from one try to the next: */
     struct map poison;  /* names of mailboxes whose MAILBOX ended the replica's process */
     struct map mismatch; /* names of mailboxes that an update did not bring into step */
+    struct map roots;    /* quota roots of mailboxes that were deleted or renamed on the replica */
     struct arena keep;   /* their bytes */
 };
 
@@ -96,12 +120,17 @@ struct engine {
     struct cache_changes remembered; /* by the window, committed at its end */
     struct map locks;      /* owner -> sync lock, held by the window for all its units */
     struct arena locks_arena;
+    const struct engine_item *run; /* the items of this engine_run */
+    size_t nrun;
+    struct map run_users, run_names; /* of it, once somebody asks (engine_runs) */
 };
 
 /* engine.c */
 struct err *engine_session(struct engine *e); /* opens one if there is none that lives */
 void engine_drop_session(struct engine *e);
 bool engine_stopping(const struct engine *e);
+/* Does the present run bring this mailbox up to date, by its name or with its owner? */
+bool engine_runs(struct engine *e, struct slice name);
 /* Something that this version leaves alone: a NOTICE and a count. */
 void engine_skip(struct engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -111,6 +140,8 @@ void work_fail(struct work *w, struct err *err);
 /* The sync locks of everybody whose mailboxes the unit has; what another unit of the window
  * has locked already is shared with it. */
 struct err *unit_lock(struct unit *u, bool wait);
+/* The sync lock of one more mailbox's owner; it is not waited for, since others are held. */
+struct err *unit_lock_owner(struct unit *u, struct slice name);
 void window_unlock(struct engine *e);
 void unit_free(struct unit *u); /* what a try has gathered; the item stays */
 /* May the same work succeed with fresh states of both sides? */
@@ -118,6 +149,14 @@ bool error_may_pass(enum err_kind kind);
 
 /* ask.c: writes the questions of a unit; the answers fill unit->replica. */
 struct err *unit_ask(struct unit *u);
+/* Asks for the uniqueids that are sought; what there is joins unit->replica. */
+struct err *unit_ask_ids(struct unit *u);
+
+/* identity.c: whose user it is. The question of those items that bring no INBOX with them (META, SUB,
+ * SEEN), and what follows from the answer: u->identity, or an error of the unit. */
+struct err *identity_ask(struct unit *u);
+void identity_find(struct unit *u);
+void identity_found(struct unit *u); /* by the plan of a USER item: the INBOX is there, or can be made */
 
 /* remember.c: what a window has learnt about the replica goes into the cache. */
 void unit_remember(struct unit *u);
@@ -131,7 +170,8 @@ void unit_plan(struct unit *u);
 bool unit_wants_folders(const struct unit *u);
 void unit_plan_folders(struct unit *u, const struct folder_matches *f);
 struct err *unit_send_folders(struct unit *u);
-/* Forgets what was asked and planned, to ask again. */
+/* Forgets what was planned, to plan again; unit_replan: and what was asked, to ask again. */
+void unit_forget_plan(struct unit *u);
 void unit_replan(struct unit *u);
 
 /* compare.c: full comparisons; what can be settled becomes WORK_SEND. */
@@ -175,8 +215,8 @@ void engine_forget_staged(struct engine *e);
 struct err *unit_meta(struct unit *u);
 /* The parts, for single objects. Errors are the session's; a refusal fails the unit. */
 struct err *meta_quota(struct unit *u, struct slice root, bool always);
-struct err *meta_subscription(struct unit *u, struct slice name, bool subscribed);
-struct err *meta_seen(struct unit *u, const struct seen_row *row);
+struct err *meta_subscription(struct unit *u, const struct identity *who, struct slice name, bool subscribed);
+struct err *meta_seen(struct unit *u, const struct identity *who, const struct seen_row *row);
 
 /* single.c: items that are one object. */
 bool item_is_single(const struct engine_item *item);

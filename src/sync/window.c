@@ -10,7 +10,7 @@
 #include "sync/unit.h"
 
 /* Snapshots of a window hold at most about this many records, a single mailbox aside. */
-enum { WINDOW_RECORDS = 200000, FOLDER_PASSES = 4 };
+enum { WINDOW_RECORDS = 200000, FOLDER_PASSES = 8 };
 
 static void lock_all(struct unit *units, size_t n)
 {
@@ -106,37 +106,53 @@ static struct err *run_rounds(struct engine *e, struct unit *units, size_t n)
     return NULL;
 }
 
-static bool wants_folders(const struct unit *units, size_t n)
+static bool is_unsettled(const struct unit *u)
+{
+    return going(u) && (u->nsought || unit_wants_folders(u));
+}
+
+static bool any_unsettled(const struct unit *units, size_t n)
 {
     for (size_t k = 0; k < n; k++)
-        if (going(&units[k]) && unit_wants_folders(&units[k]))
+        if (is_unsettled(&units[k]))
             return true;
     return false;
 }
 
-/* Renames and deletions of all units in one burst, then their states anew. What the replica
- * refuses is not tried again, so two passes are the rule and a third settles what a mover
- * between names and partitions needs. */
-static struct err *settle_folders(struct engine *e, struct unit *units, size_t n)
+/* What is sought is asked for before anything is renamed: it may have to be renamed too. */
+static struct err *settle_once(struct engine *e, struct unit *units, size_t n)
 {
-    for (int pass = 0; pass < FOLDER_PASSES && wants_folders(units, n); pass++) {
-        for (size_t k = 0; k < n; k++)
-            if (going(&units[k]) && unit_wants_folders(&units[k]))
-                TRY(unit_send_folders(&units[k]));
-        TRY(session_drain(e->session));
-        for (size_t k = 0; k < n; k++) {
-            if (!going(&units[k]) || !unit_wants_folders(&units[k]))
-                continue;
+    for (size_t k = 0; k < n; k++)
+        if (is_unsettled(&units[k]))
+            TRY(units[k].nsought ? unit_ask_ids(&units[k]) : unit_send_folders(&units[k]));
+    TRY(session_drain(e->session));
+    for (size_t k = 0; k < n; k++) {
+        if (!is_unsettled(&units[k]))
+            continue;
+        if (units[k].nsought) {
+            unit_forget_plan(&units[k]);
+        } else {
             unit_replan(&units[k]);
             TRY(unit_ask(&units[k]));
         }
-        TRY(session_drain(e->session));
-        for (size_t k = 0; k < n; k++)
-            if (going(&units[k]) && units[k].asked && !units[k].planned)
-                unit_plan(&units[k]);
     }
+    if (session_outstanding(e->session))
+        TRY(session_drain(e->session));
     for (size_t k = 0; k < n; k++)
-        if (going(&units[k]) && unit_wants_folders(&units[k]))
+        if (going(&units[k]) && units[k].asked && !units[k].planned)
+            unit_plan(&units[k]);
+    return NULL;
+}
+
+/* Renames and deletions of all units in one burst, then their states anew. What the replica
+ * refuses is not tried again, so two passes are the rule, two more ask for mailboxes that are
+ * elsewhere, and another two settle what moves between names and partitions. */
+static struct err *settle_folders(struct engine *e, struct unit *units, size_t n)
+{
+    for (int pass = 0; pass < FOLDER_PASSES && any_unsettled(units, n); pass++)
+        TRY(settle_once(e, units, n));
+    for (size_t k = 0; k < n; k++)
+        if (is_unsettled(&units[k]))
             unit_fail(&units[k], err_new(ERR_CHANGED, "folders keep being renamed"));
     return NULL;
 }
@@ -151,7 +167,7 @@ static struct err *run_phases(struct engine *e, struct unit *units, size_t n)
     TRY(window_compare(e, units, n));
     TRY(run_rounds(e, units, n));
     for (size_t k = 0; k < n; k++)
-        if (!units[k].absent && !units[k].postponed && units[k].asked)
+        if (!units[k].absent && !units[k].postponed && units[k].asked && units[k].planned)
             TRY(unit_meta(&units[k]));
     return session_outstanding(e->session) ? session_drain(e->session) : NULL;
 }

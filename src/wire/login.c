@@ -100,6 +100,8 @@ static void add_capability(struct login *l, struct slice words)
         l->caps |= CAP_SIEVE_MAILBOX;
     } else if (slice_caseeqs(name, "REPLICATION-ARCHIVE")) {
         l->caps |= CAP_ARCHIVE;
+    } else if (slice_caseeqs(name, "UNMAILBOX-ID")) {
+        l->caps |= CAP_UNMAILBOX_ID;
     }
 }
 

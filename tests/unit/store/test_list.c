@@ -59,7 +59,9 @@ static void assert_user(const char *userid, const char *want)
 {
     struct mbentry_list list = { NULL, 0, 0 };
     struct buf b = BUF_INIT;
-    assert_ok(store_user_mailboxes(store, &arena, slice_str(userid), &list));
+    struct err *damaged;
+    assert_ok(store_user_mailboxes(store, &arena, slice_str(userid), &list, &damaged));
+    assert_null(damaged);
     for (size_t i = 0; i < list.n; i++)
         buf_printf(&b, SLICE_FMT ";", SLICE_ARG(list.e[i].name));
     assert_string_equal(buf_cstr(&b), want);
@@ -119,11 +121,12 @@ static void an_id_that_nobody_can_have_gets_nothing_of_others(void **state)
     struct mbentry_list list = { NULL, 0, 0 };
     struct subscription_list subs;
     struct seen_list seen;
+    struct err *damaged;
     (void)state;
     scratch_write_text("mailboxes.db", coded(NEW_LIST));
     assert_ok(open_with(""));
     for (size_t i = 0; i < sizeof IDS / sizeof *IDS; i++) {
-        assert_err(store_user_mailboxes(store, &arena, slice_str(IDS[i]), &list), ERR_INVALID_USER, "is no user");
+        assert_err(store_user_mailboxes(store, &arena, slice_str(IDS[i]), &list, &damaged), ERR_INVALID_USER, "is no user");
         assert_err(store_subscriptions(store, &arena, slice_str(IDS[i]), &subs), ERR_INVALID_USER, "is no user");
         assert_err(store_seen(store, &arena, slice_str(IDS[i]), &seen), ERR_INVALID_USER, "is no user");
     }
@@ -173,6 +176,58 @@ static void the_old_list_is_read_and_everything_in_it_is_by_name(void **state)
     assert_slice(lookup("user.alice.a b").acl, "alice\tlrs\t");
 }
 
+/* Both forms: the old name of a renamed mailbox is a tombstone of the same uniqueid. */
+static void a_uniqueid_is_the_mailboxs_that_lives_whatever_tombstones_have_it(void **state)
+{
+    struct mbentry e;
+    bool found;
+    (void)state;
+    scratch_write_text("mailboxes.db", "user.a\t%(I inbox P default)\nuser.a.new\t%(I id P default)\n"
+                                       "user.a.old\t%(I id T ed)\nuser.a.x\t%(I dead T ed)\nuser.a.zz\t%(I id T ed)\n");
+    assert_ok(open_with(""));
+    assert_ok(store_lookup_id(store, &arena, slice_str("id"), &e, &found));
+    assert_true(found && mbentry_is_live(&e));
+    assert_slice(e.name, "user.a.new");
+    assert_ok(store_lookup_id(store, &arena, slice_str("dead"), &e, &found));
+    assert_true(found && mbentry_is_gone(&e));
+    close_store(NULL);
+    scratch_write_text("mailboxes.db", "user.a\t%(I inbox P default)\nuser.a.old\t%(I id T ed)\nuser.a.zz\t%(I id P default)\n");
+    assert_ok(open_with(""));
+    assert_ok(store_lookup_id(store, &arena, slice_str("id"), &e, &found));
+    assert_slice(e.name, "user.a.zz");
+}
+
+static void former_names_are_known(void **state)
+{
+    bool renamed;
+    (void)state;
+    scratch_write_text("mailboxes.db", coded("Iid-a\t%(N user.a T e H ())\nIid-b\t%(N user.b T e H (%(N user.c T ed)))\n"
+                                             "Nuser.a\t%(T e I id-a)\nNuser.b\t%(T e I id-b)\n"));
+    assert_ok(open_with(""));
+    assert_ok(store_was_renamed(store, slice_str("id-b"), &renamed));
+    assert_true(renamed);
+    assert_ok(store_was_renamed(store, slice_str("id-a"), &renamed));
+    assert_false(renamed);
+    assert_ok(store_was_renamed(store, slice_str("nobody"), &renamed));
+    assert_false(renamed);
+}
+
+/* One question, asked everywhere in the same words. */
+static void what_is_remote_moving_or_reserved_is_neither_live_nor_gone(void **state)
+{
+    static const struct { unsigned flags; bool live, gone; } KINDS[] = {
+        { 0, true, false },           { MB_LEGACY, true, false },        { MB_DELETED, false, true },
+        { MB_INTERMEDIATE, false, true }, { MB_REMOTE, false, false },   { MB_MOVING, false, false },
+        { MB_RESERVED, false, false }, { MB_MOVING | MB_REMOTE, false, false },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        struct mbentry e = { .flags = KINDS[i].flags };
+        assert_int_equal(mbentry_is_live(&e), KINDS[i].live);
+        assert_int_equal(mbentry_is_gone(&e), KINDS[i].gone);
+    }
+}
+
 static void a_changed_list_is_noticed(void **state)
 {
     struct mbentry_list list = { NULL, 0, 0 };
@@ -197,7 +252,7 @@ static void a_changed_list_is_noticed(void **state)
     assert_int_equal(list.n, 1);
 }
 
-static void an_entry_that_cannot_be_read_fails_its_user_only(void **state)
+static void an_entry_that_cannot_be_read_is_left_out_and_told(void **state)
 {
     static const char *const BAD[] = {
         "%(T e?d I x)",  "%(T e V 99999999999 I x)", "%(T e C -1 I x)", "%(T e A (a b) I x)",
@@ -209,20 +264,24 @@ static void an_entry_that_cannot_be_read_fails_its_user_only(void **state)
         struct mbentry_list list = { NULL, 0, 0 };
         struct mbentry e;
         bool found;
-        snprintf(text, sizeof text, "Iid\t%%(N user.a T e)\nNuser.a\t%%(T e I id)\nNuser.b\t%s\n", BAD[i]);
+        snprintf(text, sizeof text, "Iid\t%%(N user.a T e)\nNuser.a\t%%(T e I id)\nNuser.b\t%s\n"
+                 "Nuser.b.c\t%%(T e I id-c)\n", BAD[i]);
         scratch_write_text("mailboxes.db", coded(text));
         assert_ok(open_with(""));
         assert_user("a", "user.a;");
-        struct err *err = store_user_mailboxes(store, &arena, slice_str("b"), &list);
-        assert_true(err && (err->kind == ERR_CORRUPT || err->kind == ERR_NOTSUPPORTED));
-        assert_non_null(strstr(err->msg, "b"));
-        err_free(err);
-        err = store_lookup(store, &arena, slice_str("user.b"), &e, &found);
+        struct err *damaged;
+        assert_ok(store_user_mailboxes(store, &arena, slice_str("b"), &list, &damaged));
+        assert_true(damaged && (damaged->kind == ERR_CORRUPT || damaged->kind == ERR_NOTSUPPORTED));
+        assert_non_null(strstr(damaged->msg, "b"));
+        err_free(damaged);
+        assert_int_equal(list.n, 1);
+        assert_slice(list.e[0].name, "user.b.c");
+        struct err *err = store_lookup(store, &arena, slice_str("user.b"), &e, &found);
         assert_non_null(err);
         err_free(err);
         list.n = 0;
         assert_ok(store_all_mailboxes(store, &arena, slice_str(""), &list));
-        assert_int_equal(list.n, 1);
+        assert_int_equal(list.n, 2);
         close_store(NULL);
     }
 }
@@ -435,8 +494,11 @@ int main(void)
         cmocka_unit_test_teardown(domains_are_found_where_there_are_any, close_store),
         cmocka_unit_test_teardown(all_mailboxes_can_be_limited_to_a_prefix, close_store),
         cmocka_unit_test_teardown(the_old_list_is_read_and_everything_in_it_is_by_name, close_store),
+        cmocka_unit_test_teardown(a_uniqueid_is_the_mailboxs_that_lives_whatever_tombstones_have_it, close_store),
+        cmocka_unit_test_teardown(former_names_are_known, close_store),
+        cmocka_unit_test(what_is_remote_moving_or_reserved_is_neither_live_nor_gone),
         cmocka_unit_test_teardown(a_changed_list_is_noticed, close_store),
-        cmocka_unit_test_teardown(an_entry_that_cannot_be_read_fails_its_user_only, close_store),
+        cmocka_unit_test_teardown(an_entry_that_cannot_be_read_is_left_out_and_told, close_store),
         cmocka_unit_test_teardown(a_missing_or_empty_list_is_an_error, close_store),
         cmocka_unit_test_teardown(the_wires_type_has_no_l_and_is_empty_for_mail, close_store),
         cmocka_unit_test_teardown(usergroups_are_those_of_the_owner, close_store),

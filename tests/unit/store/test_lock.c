@@ -205,7 +205,9 @@ static void *look_up_and_list(void *arg)
     (void)arg;
     for (int i = 0; i < 300; i++) {
         struct mbentry_list list = { NULL, 0, 0 };
-        struct err *e = store_user_mailboxes(store, &a, slice_str("a"), &list);
+        struct err *damaged = NULL;
+        struct err *e = store_user_mailboxes(store, &a, slice_str("a"), &list, &damaged);
+        assert_null(damaged);
         if (e || list.n != 1 || !slice_eqs(list.e[0].name, "user.a"))
             return "wrong";
         arena_reset(&a);

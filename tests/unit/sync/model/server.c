@@ -26,6 +26,7 @@ static const struct {
     { "GET", "USER", server_get_user, 0 },
     { "GET", "META", server_get_meta, 0 },
     { "GET", "MAILBOXES", server_get_mailboxes, MASTER_TOO },
+    { "GET", "UNIQUEIDS", server_get_uniqueids, 0 },
     { "GET", "FULLMAILBOX", server_get_fullmailbox, MASTER_TOO },
     { "GET", "FETCH", server_get_fetch, 0 },
     { "APPLY", "RESERVE", server_apply_reserve, MASTER_TOO },

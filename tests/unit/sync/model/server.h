@@ -74,6 +74,7 @@ const char *server_key(const struct dlist *d, const char *key);
 const char *server_get_user(struct connection *c, const struct dlist *d);
 const char *server_get_meta(struct connection *c, const struct dlist *d);
 const char *server_get_mailboxes(struct connection *c, const struct dlist *d);
+const char *server_get_uniqueids(struct connection *c, const struct dlist *d);
 const char *server_get_fullmailbox(struct connection *c, const struct dlist *d);
 const char *server_get_fetch(struct connection *c, const struct dlist *d);
 

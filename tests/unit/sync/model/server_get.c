@@ -219,6 +219,16 @@ const char *server_get_mailboxes(struct connection *c, const struct dlist *d)
     return SERVER_OK;
 }
 
+const char *server_get_uniqueids(struct connection *c, const struct dlist *d)
+{
+    for (const struct dlist *id = d->first; id; id = id->next) {
+        const struct model_mailbox *m = model_box_of_id(c->server->host, model_intern(id->str));
+        if (m)
+            put_mailbox(c, m, false);
+    }
+    return SERVER_OK;
+}
+
 const char *server_get_fullmailbox(struct connection *c, const struct dlist *d)
 {
     const struct model_mailbox *m = model_box(c->server->host, model_intern(d->str));
