@@ -50,7 +50,7 @@ struct work_place {
     int64_t last_used;
     int64_t connect_wait;  /* seconds, of the last failure to connect; 0: none */
     int64_t lost_wait;     /* likewise of a session lost without progress */
-    bool sent_once;        /* a connection has been made in this process */
+    bool connected_once;   /* a connection has been made, and not ended by ourselves since */
 };
 
 static int64_t now_ns(void)
@@ -184,11 +184,11 @@ static void pause_for(struct work_place *p, int64_t seconds)
 static struct err *connect_once(void *ctx, struct session **out)
 {
     struct work_place *p = ctx;
-    if (p->line->channel.o.connect.once && p->sent_once)
+    if (p->line->channel.o.connect.once && p->connected_once)
         return err_new(ERR_CONNECT, "the session was lost"); /* -o: not a second time */
     struct err *err = session_open(&p->line->channel.replica.session, out);
     if (!err) {
-        p->sent_once = true;
+        p->connected_once = true;
         p->session_began = p->last_used = now_ns();
     }
     return err;
@@ -210,6 +210,15 @@ static void cannot_connect(struct work_place *p, const struct err *err)
     pause_for(p, p->connect_wait);
 }
 
+/* -o: the channel ends with its session; a replica that said BYE is no error (B.1). */
+static bool ends_with_session(struct work_place *p)
+{
+    if (!p->line->channel.replica.once)
+        return false;
+    end_process(p, engine_lost_by(p->engine) == ERR_BYE ? 0 : 1);
+    return true;
+}
+
 static bool be_connected(struct work_place *p)
 {
     if (engine_connected(p->engine)) {
@@ -218,6 +227,8 @@ static bool be_connected(struct work_place *p)
         p->last_used = now_ns();
         if (engine_probe(p->engine))
             return true;
+        if (ends_with_session(p))
+            return false;
     }
     set_state(p, SENDER_CONNECTING);
     struct err *err = engine_connect(p->engine);
@@ -242,11 +253,7 @@ static void look_at_session(struct work_place *p, bool progress)
         p->lost_wait = 0;
     if (engine_connected(p->engine) || is_closing(p))
         return;
-    if (c->once) { /* B.1: a replica that said BYE is no error */
-        end_process(p, engine_lost_by(p->engine) == ERR_BYE ? 0 : 1);
-        return;
-    }
-    if (progress)
+    if (ends_with_session(p) || progress)
         return;
     p->lost_wait = p->lost_wait ? p->lost_wait * 2 : 1;
     if (c->maxwait > 0 && p->lost_wait > c->maxwait)
@@ -329,6 +336,7 @@ static bool session_is_over(struct work_place *p)
     if (limit <= 0 || now_ns() - p->session_began <= limit * SECOND)
         return false;
     struct err *err = engine_disconnect(p->engine);
+    p->connected_once = false; /* it was not lost */
     if (err)
         log_msg(LOG_ERR, "sync_client RESTART failed: %s", err->msg);
     else
