@@ -113,8 +113,10 @@ typedef void (*engine_done_fn)(void *ctx, const struct engine_item *item, const 
 struct err *engine_run(struct engine *e, const struct engine_item *items, size_t n, engine_done_fn done,
                        void *ctx);
 
+/* Users and mailboxes count once each, however often they were tried; what was sent counts when
+ * the replica has confirmed it. */
 struct engine_counters {
-    uint64_t users;
+    uint64_t users;             /* synced whole, or their settings */
     uint64_t mailboxes;         /* compared */
     uint64_t mailboxes_sent;
     uint64_t records_sent;
@@ -122,7 +124,7 @@ struct engine_counters {
     uint64_t skipped;           /* things this version leaves alone, each with a notice */
     uint64_t copybacks;         /* mailboxes that were changed on the master */
     uint64_t conflicts;         /* mailboxes that would have to be changed on the master, but may not */
-    uint64_t failed;            /* mailboxes that could not be brought up to date */
+    uint64_t failed;            /* mailboxes that could not be brought up to date; 1 for an item that failed otherwise */
     struct session_counters wire; /* of all sessions */
 };
 struct engine_counters engine_counters(const struct engine *e);

@@ -88,10 +88,18 @@ static void open_channel(struct channel *c, const struct config *config, struct 
         process_fatal(err->kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE, "%s", err->msg);
 }
 
-static void tell_counters(const struct options *o, const struct engine *e, const struct timespec *begun)
+/* Records that a log names count as they ended in the end; a run that failed has something that did. */
+static uint64_t count_failed(const struct options *o, const struct run *r, uint64_t of_engine, bool failed)
 {
-    struct engine_counters c = engine_counters(e);
+    uint64_t n = o->mode == MODE_ROLLING ? r->failed_records : of_engine + r->impossible;
+    return n == 0 && failed ? 1 : n;
+}
+
+static void tell_counters(const struct options *o, const struct run *r, bool failed, const struct timespec *begun)
+{
+    struct engine_counters c = engine_counters(r->engine);
     struct timespec now;
+    c.failed = count_failed(o, r, c.failed, failed);
     clock_gettime(CLOCK_MONOTONIC, &now);
     double seconds = (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) / 1e9;
     struct buf b = BUF_INIT;
@@ -105,8 +113,8 @@ static void tell_counters(const struct options *o, const struct engine *e, const
                (unsigned long long)c.wire.bytes_in, seconds);
     log_msg(c.skipped || c.failed ? LOG_NOTICE : LOG_INFO, "sync_client done: %s", buf_cstr(&b));
     if (o->verbose && (c.skipped || c.failed))
-        fprintf(stderr, "%llu mailboxes failed, %llu things were left alone (see syslog)\n",
-                (unsigned long long)c.failed, (unsigned long long)c.skipped);
+        fprintf(stderr, "%llu failed, %llu left alone (see syslog)\n", (unsigned long long)c.failed,
+                (unsigned long long)c.skipped);
     buf_free(&b);
 }
 
@@ -147,7 +155,7 @@ static int run(const struct options *o, struct config *config)
         failed = true;
     else if (!err)
         err = run_mode(o, &r, &channel, names, n, &failed);
-    tell_counters(o, r.engine, &begun);
+    tell_counters(o, &r, failed || err, &begun);
     engine_free(r.engine);
     int status = status_of(err, failed);
     arena_free(&a);

@@ -59,12 +59,13 @@ static struct err *run_items(struct run *r, const struct engine_item *items, siz
 }
 
 /* A name that cannot be one is an error of its own, the others are done (B.9). */
-static void say_impossible(const struct run *r, struct slice name, struct err *err, bool *failed)
+static void say_impossible(struct run *r, struct slice name, struct err *err, bool *failed)
 {
     log_msg(LOG_ERR, "SYNCERROR: " SLICE_FMT ": %s", SLICE_ARG(name), err->msg);
     if (r->verbose)
         fprintf(stderr, SLICE_FMT ": %s\n", SLICE_ARG(name), err->msg);
     err_free(err);
+    r->impossible++;
     *failed = true;
 }
 

@@ -15,6 +15,8 @@ struct run {
     struct engine *engine;
     bool verbose;     /* -v: messages about failed items on stderr too */
     bool skip_locked; /* -N */
+    uint64_t impossible;     /* names that were refused */
+    uint64_t failed_records; /* of a log, after all that was tried in their place */
 };
 
 /* Each sets *failed when an item failed, and returns an error only when the run had to

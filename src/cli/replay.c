@@ -45,13 +45,14 @@ static struct err *keep_for_later(const struct records_read *r, const char *log,
     return err;
 }
 
-static bool report(const struct records_read *r, const char *path)
+static bool report(const struct records_read *r, const char *path, uint64_t *failed)
 {
     const char *why = NULL;
     size_t n = 0;
     for (size_t i = 0; i < r->n; i++)
         if (r->entry[i].result == BATCH_FAILED && n++ == 0)
             why = r->entry[i].why;
+    *failed += n;
     if (!why)
         return true;
     log_msg(LOG_ERR, "Error in do_sync(): bailing out! %s", why);
@@ -102,7 +103,7 @@ static struct err *replay(struct run *r, const struct replayed *from, bool *kept
     if (*kept) {
         struct batch *b = batch_new(r->engine, r->store);
         err = batch_run(b, read.entry, read.n);
-        if (!report(&read, from->path))
+        if (!report(&read, from->path, &r->failed_records))
             *failed = true;
         struct err *not_kept = keep_for_later(&read, from->log, from->all_left);
         *kept = !not_kept;

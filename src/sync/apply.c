@@ -33,10 +33,21 @@ static void say_mismatch(struct work *w)
     map_put(&u->mismatch, arena_dup(&u->keep, name), u);
 }
 
+/* What was sent in vain is not counted. */
+static void count_part(struct work *w)
+{
+    struct engine_counters *c = &w->unit->engine->counters;
+    c->mailboxes_sent += w->part.complete;
+    c->records_sent += w->records;
+    c->messages_uploaded += w->uploads;
+    w->records = w->uploads = 0;
+}
+
 static void applied(void *ctx, const struct answer *a)
 {
     struct work *w = ctx;
     if (!a->err) {
+        count_part(w);
         if (w->part.complete)
             w->state = WORK_DONE;
         else
@@ -62,12 +73,9 @@ static struct err *send_mailbox(struct work *w)
         .m = w->m, .rec = &w->rec, .type = w->type, .partition = w->partition, .r = w->r, .have = w->have,
         .part = w->part, .also = w->also, .guard = w->guard, .sync_crc = w->sync_crc, .sync_crc_annot = w->sync_crc_annot,
     };
-    uint64_t nrecords;
     log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(w->entry->name));
     struct buf *b = session_begin(e->session, verb, NULL, NULL, applied, w);
-    TRY(mailbox_command_write(e->session, b, &c, &nrecords));
-    e->counters.mailboxes_sent++;
-    e->counters.records_sent += nrecords;
+    TRY(mailbox_command_write(e->session, b, &c, &w->records));
     return session_end(e->session);
 }
 

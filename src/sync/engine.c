@@ -302,6 +302,21 @@ static bool is_worth_a_line(enum err_kind kind)
     return kind != ERR_LOCKED && kind != ERR_SKIPPED && kind != ERR_BYE;
 }
 
+/* Once an item, by how its last try ended. */
+static void count(struct engine *e, const struct unit *u)
+{
+    struct engine_counters *c = &e->counters;
+    uint64_t failed = 0;
+    for (size_t i = 0; i < u->nwork; i++)
+        failed += !is_in_step(&u->work[i]);
+    if (failed == 0)
+        failed = 1;
+    c->users += (u->item->kind == ITEM_USER || u->item->kind == ITEM_META) && !u->absent;
+    c->mailboxes += u->nwork;
+    if (u->err && u->err->kind != ERR_LOCKED && u->err->kind != ERR_SKIPPED)
+        c->failed += failed;
+}
+
 static void report(struct engine *e, struct unit *u, engine_done_fn done, void *ctx)
 {
     if (u->err && u->err->kind == ERR_BYE)
@@ -315,9 +330,7 @@ static void report(struct engine *e, struct unit *u, engine_done_fn done, void *
             log_msg(LOG_ERR, "IOERROR: replication failed: error=<%s> channel=<%s> servername=<%s>", u->err->msg,
                     e->o.channel ? e->o.channel : "(null)", e->o.server);
     }
-    for (size_t i = 0; i < u->nwork; i++)
-        if (u->work[i].state == WORK_FAILED)
-            e->counters.failed++;
+    count(e, u);
     if (u->err && u->item->failed)
         mark_failed(u);
     if (u->item->absent && u->item->kind == ITEM_USER)

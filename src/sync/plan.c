@@ -121,7 +121,6 @@ static void plan_mailbox(struct work *w)
     struct mailbox *mb;
     struct err *err;
 
-    u->engine->counters.mailboxes++;
     if (map_get(&u->poison, w->entry->name)) {
         work_fail(w, err_new(ERR_DENIED, "the replica's server ended without an answer when it was told of this "
                              "mailbox; set aside"));
@@ -281,6 +280,4 @@ void unit_plan(struct unit *u)
         return;
     }
     plan_mailboxes(u);
-    if (u->item->kind == ITEM_USER && !unit_wants_folders(u))
-        u->engine->counters.users++;
 }

@@ -43,6 +43,7 @@ struct work {
     bool *also; /* records to send whatever their modseq (-O), parallel to rec; or NULL */
     bool guard; /* the replica's state is known well enough to send SINCE_* */
     uint32_t sync_crc, sync_crc_annot;
+    uint64_t uploads, records; /* of the part on its way; counted when it is confirmed */
     bool shell_sent; /* failed, but made empty for the sake of the user's others */
     struct err *err;
 };

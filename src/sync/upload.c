@@ -226,7 +226,7 @@ static struct err *upload_message(struct upload *up, struct work *w, size_t i)
         stage(e, w->partition, &rec->guid[i], &staged_mark);
         up->files++;
         up->bytes += rec->size[i];
-        e->counters.messages_uploaded++;
+        w->uploads++;
         return NULL;
     }
     if (session_dead(e->session))

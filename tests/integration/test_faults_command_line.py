@@ -109,3 +109,63 @@ def test_a_file_of_records_needs_to_be_readable_only(users):  # noqa: F811
     os.chmod(path, 0o644)
     ours(users.master, "-R", "-f", path)
     assert users.differences() == []
+
+
+# --- the closing line --------------------------------------------------------------------------
+
+
+def add_partition(server, name="two"):
+    folder = server.outside / "spool" / name
+    folder.mkdir()
+    server.own(folder)
+    server.set_conf({f"partition-{name}": folder})
+    server.restart()
+
+
+def test_the_closing_line_counts_users_once_and_what_failed(pair):
+    add_partition(pair.master)
+    with pair.master.imap() as admin:
+        admin.create("user/anna")
+        admin.create("user/bert", partition="two")
+    for user in ("anna", "bert"):
+        append(pair, user)
+    run = ours(pair.master, "-A", check=False)
+    assert run.status == 1
+    told = counted(run)
+    assert (told["users"], told["mailboxes"], told["sent"], told["messages"], told["failed"]) == ("2", "2", "1", "1", "1")
+
+
+def test_what_was_tried_twice_counts_once(users):  # noqa: F811
+    append(users, "a")
+    with Proxy(users.replica) as proxy:
+        proxy.on("APPLY MAILBOX", "NO IMAP_SYNC_CHECKSUM Checksum Failure")
+        told = counted(ours(users.master, "-u", "a", conf=proxy.conf))
+        assert proxy.count["APPLY MAILBOX"] == 2
+    assert (told["users"], told["mailboxes"], told["sent"], told["messages"], told["failed"]) == ("1", "2", "1", "1", "0")
+
+
+def test_a_record_that_a_larger_one_mends_has_not_failed(users):  # noqa: F811
+    append(users, "a")
+    with Proxy(users.replica) as proxy:
+        proxy.on("GET MAILBOXES", "NO Something went wrong")
+        run = ours(users.master, "-R", "-f", log_file(users, "MAILBOX user.a\n"), conf=proxy.conf)
+    assert counted(run)["failed"] == "0"
+
+
+@pytest.mark.parametrize("args", [["-u", "-f", "/nonexistent"], ["-R", "-f", "/nonexistent"], ["-m", "a//b"]])
+def test_a_run_that_failed_never_says_that_nothing_did(users, args):  # noqa: F811
+    run = ours(users.master, *args, check=False)
+    assert run.status == 1 and counted(run)["failed"] == "1"
+
+
+# --- sessions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["-R", "-r"])
+def test_with_o_a_session_that_we_renew_ourselves_is_not_a_lost_one(users, mode):  # noqa: F811
+    with start_ours(users.master, mode, "-o", "-t", "1", env={"CYRUS_ISDAEMON": "1"}) as client:
+        client.wait_log("sync_client RESTART succeeded", count=2)
+        append(users, "a")
+        eventually(lambda: settled(users)() and users.differences() == [])
+        assert client.alive()
+    assert client.status == 75
