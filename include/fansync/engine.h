@@ -83,7 +83,6 @@ enum engine_item_kind {
     ITEM_SEEN,
     ITEM_SUB,
     /* Deleted there; ERR_BUSY if the mailbox, the user's INBOX, is here (again): */
-    ITEM_UNMAILBOX, /* if a tombstone here says so */
     ITEM_UNUSER,    /* if he has no INBOX here */
 };
 
@@ -97,7 +96,7 @@ struct engine_item {
     /* USER, MAILBOXES: names of which a record says that they were deleted -> struct slice, the name in the
      * deleted tree that they got, or empty; or NULL */
     const struct map *deleted;
-    struct slice object; /* QUOTA: the root; SEEN: a uniqueid; SUB, UNMAILBOX: an internal name */
+    struct slice object; /* QUOTA: the root; SEEN: a uniqueid; SUB: an internal name */
 };
 
 /* How an item ended: err NULL for success (a user without a local INBOX is one). Borrowed

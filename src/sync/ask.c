@@ -5,6 +5,7 @@
 #include "sync/unit.h"
 
 #include "fansync/log.h"
+#include "sync/fate.h"
 #include "sync/state.h"
 
 static void answered(void *ctx, const struct answer *a)
@@ -39,7 +40,8 @@ static struct slice *names_to_ask(struct unit *u, size_t *n)
     for (size_t i = 0; i < item->nnames; i++) {
         l->m = arena_grow(&u->arena, l->m, l->n, &l->cap, sizeof *l->m);
         struct replica_mailbox *m = &l->m[l->n];
-        if (cache && !u->fresh && u->attempt == 0 && cache_get(cache, &u->arena, item->names[i], m) &&
+        struct slice moved_to; /* what is to be deleted is not taken from memory */
+        if (cache && !u->fresh && u->attempt == 0 && !fate_is_told(u, item->names[i], &moved_to) && cache_get(cache, &u->arena, item->names[i], m) &&
             slice_eq(m->name, item->names[i])) {
             m->remembered = true;
             l->n++;

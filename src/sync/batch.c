@@ -177,20 +177,6 @@ static int look_up(struct batch *b, struct slice name, struct mbentry *e)
     return e->flags & MB_INTERMEDIATE ? NO_MAILBOX : HERE;
 }
 
-/* There is a tombstone of that name, and its mailbox has not lived on under another. */
-static bool is_gone_for_good(struct batch *b, struct slice name)
-{
-    struct mbentry old, now;
-    bool found = false;
-    struct err *err = store_lookup(b->store, &b->arena, name, &old, &found);
-    bool dead = !err && found && (old.flags & MB_DELETED) && old.uniqueid.n;
-    if (dead)
-        err = store_lookup_id(b->store, &b->arena, old.uniqueid, &now, &found);
-    dead = dead && !err && (!found || (now.flags & MB_DELETED));
-    err_free(err);
-    return dead;
-}
-
 static bool user_is_here(struct batch *b, struct slice userid)
 {
     struct mbentry e;
@@ -210,23 +196,6 @@ static bool is_of_scripts(struct batch *b, struct slice name)
     return (m.nboxes == 1 && slice_eqs(m.boxes[0], "#sieve")) || (look_up(b, name, &e) == HERE && e.kind == 'f');
 }
 
-/*
- * A mailbox that was made again has to be compared; its old one's deletion is then known of it. A
- * name that is still there because of its children tells by the uniqueid that it keeps whether the
- * replica's mailbox was deleted here, which only a USER asks.
- */
-static struct job *job_of_deletion(struct batch *b, const struct action *a)
-{
-    struct mbentry e;
-    struct slice owner = batch_owner_of(b, a->a);
-    int here = look_up(b, a->a, &e);
-    if (here == HERE)
-        return group_of(b, a);
-    if (here == NO_MAILBOX && owner.n)
-        return batch_get_job(b, LIST_USER, owner, none);
-    return batch_get_job(b, LIST_UNMAILBOX, a->a, none);
-}
-
 static struct job *job_of(struct batch *b, const struct action *a)
 {
     switch (a->kind) {
@@ -234,7 +203,7 @@ static struct job *job_of(struct batch *b, const struct action *a)
     case ACTION_UNMAILBOX:
         if (is_of_scripts(b, a->a))
             return batch_get_job(b, LIST_META, batch_owner_of(b, a->a), none);
-        return a->kind == ACTION_MAILBOX ? group_of(b, a) : job_of_deletion(b, a);
+        return group_of(b, a); /* what became of the name is seen there, by uniqueid */
     case ACTION_RENAME:
         return group_of(b, a);
     case ACTION_QUOTA:
@@ -300,13 +269,13 @@ static struct engine_item item_of(const struct batch *b, struct job *j)
 {
     static const enum engine_item_kind kinds[LISTS] = {
         ITEM_MAILBOXES, ITEM_QUOTA, ITEM_ANNOTATIONS, ITEM_SEEN, ITEM_SUB,
-        ITEM_UNMAILBOX, ITEM_META, ITEM_USER, ITEM_UNUSER, ITEM_META,
+        ITEM_META, ITEM_USER, ITEM_UNUSER, ITEM_META,
     };
     struct engine_item item = {
         .kind = kinds[j->list], .names = j->names, .nnames = j->nnames, .failed = j->failed,
         .deleted = &b->deleted, .absent = &j->absent,
     };
-    bool is_object = j->list == LIST_QUOTA || j->list == LIST_UNMAILBOX || j->list == LIST_MAILBOXES;
+    bool is_object = j->list == LIST_QUOTA || j->list == LIST_MAILBOXES;
     item.userid = is_object ? none : j->a;
     item.object = is_object ? j->a : j->b;
     return item;
@@ -358,21 +327,11 @@ static void begin(struct batch *b, struct batch_entry *entries, size_t n)
     note_deletions(b, entries, n);
 }
 
-/* The replica may still have a mailbox that is gone under a name that it had before. */
-static void delete_former_name(struct batch *b, struct batch_entry *e)
-{
-    const struct action *a = &e->action;
-    if (a->kind == ACTION_RENAME && map_get(&b->deleted, a->b) && is_gone_for_good(b, a->a))
-        batch_concern(b, batch_get_job(b, LIST_UNMAILBOX, a->a, none), e);
-}
-
 struct err *batch_run(struct batch *b, struct batch_entry *entries, size_t n)
 {
     begin(b, entries, n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         batch_concern(b, job_of(b, &entries[i].action), &entries[i]);
-        delete_former_name(b, &entries[i]);
-    }
     drop_redundant(b);
     for (int l = 0; l < LISTS; l++)
         TRY(run_list(b, (enum list)l));

@@ -60,7 +60,7 @@ void batch_end_entries(struct batch *b, struct job *j, enum batch_result result,
 
 static void say_promoted(struct slice name, const struct job *j, const struct job *to)
 {
-    static const char *const words[LISTS] = { "MAILBOX", "QUOTA", "ANNOTATION", "SEEN", "SUB", "UNMAILBOX", "META",
+    static const char *const words[LISTS] = { "MAILBOX", "QUOTA", "ANNOTATION", "SEEN", "SUB", "META",
                                               "USER", "UNUSER", "META" };
     log_msg(LOG_INFO, "  Promoting: %s " SLICE_FMT "%s" SLICE_FMT " -> %s " SLICE_FMT, words[j->list],
             SLICE_ARG(name), j->b.n ? " " : "", SLICE_ARG(j->b), words[to->list], SLICE_ARG(to->a));
@@ -234,7 +234,7 @@ static void end_removed(struct batch *b, struct job *j)
 static bool is_for_later(const struct job *j, const struct err *err)
 {
     return err->kind == ERR_LOCKED || err->kind == ERR_SKIPPED ||
-           (err->kind == ERR_BUSY && (j->list == LIST_UNUSER || j->list == LIST_UNMAILBOX));
+           (err->kind == ERR_BUSY && j->list == LIST_UNUSER);
 }
 
 void batch_end_job(struct batch *b, struct job *j, const struct err *err)

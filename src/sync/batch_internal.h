@@ -20,7 +20,6 @@ enum list { /* in order of execution (spec/operation.md §3.3) */
     LIST_ANNOTATION,
     LIST_SEEN,
     LIST_SUB,
-    LIST_UNMAILBOX,
     LIST_META,
     LIST_USER,
     LIST_UNUSER,
@@ -30,7 +29,7 @@ enum list { /* in order of execution (spec/operation.md §3.3) */
 
 struct job {
     enum list list;
-    struct slice a; /* a user; QUOTA, UNMAILBOX: the object; MAILBOXES: nothing */
+    struct slice a; /* a user; QUOTA: the object; MAILBOXES: nothing */
     struct slice b; /* SEEN: uniqueid; SUB: name */
     struct slice *names; /* MAILBOXES */
     bool *failed;        /* parallel to them once the job has run */

@@ -54,8 +54,12 @@ static struct err *named_entries(struct unit *u)
     u->entries.e = arena_array(&u->arena, item->nnames, sizeof *u->entries.e);
     for (size_t i = 0; i < item->nnames; i++) {
         struct mbentry *e = &u->entries.e[u->entries.n];
+        struct slice moved_to;
         bool found;
         TRY(store_lookup(u->engine->o.store, &u->arena, item->names[i], e, &found));
+        if (!found && fate_is_told(u, item->names[i], &moved_to) && !moved_to.n)
+            log_msg(LOG_NOTICE, "SYNCNOTICE: attempt to UNMAILBOX without a tombstone: mailbox=<" SLICE_FMT "> ",
+                    SLICE_ARG(item->names[i]));
         if (found && wanted(u, e))
             u->entries.n++;
         else if (found && mbentry_is_live(e) && e->kind == 'f')

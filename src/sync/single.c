@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "fansync/log.h"
+#include "sync/fate.h"
 #include "sync/state.h"
 
 bool item_is_single(const struct engine_item *item)
@@ -22,9 +23,9 @@ static void answered(void *ctx, const struct answer *a)
         unit_fail(u, err_copy(a->err));
 }
 
-/* ---- the server's annotations (§8.6) ---- */
+/* ---- questions ---- */
 
-static void annotations_answered(void *ctx, const struct answer *a)
+static void state_answered(void *ctx, const struct answer *a)
 {
     struct unit *u = ctx;
     answered(ctx, a);
@@ -39,14 +40,23 @@ static void annotations_answered(void *ctx, const struct answer *a)
 struct err *single_ask(struct unit *u)
 {
     struct session *s = u->engine->session;
-    u->asked = u->item->kind != ITEM_ANNOTATIONS;
-    if (u->item->kind == ITEM_SUB || u->item->kind == ITEM_SEEN)
+    u->asked = u->item->kind != ITEM_ANNOTATIONS && u->item->kind != ITEM_UNUSER;
+    switch (u->item->kind) {
+    case ITEM_SUB:
+    case ITEM_SEEN:
         return identity_ask(u);
-    if (u->asked)
+    case ITEM_UNUSER:
+        dlist_write_str(session_begin(s, "GET USER", &u->arena, NULL, state_answered, u), u->item->userid);
+        return session_end(s);
+    case ITEM_ANNOTATIONS:
+        dlist_write_str(session_begin(s, "GET ANNOTATION", &u->arena, NULL, state_answered, u), slice_of("", 0));
+        return session_end(s);
+    default:
         return NULL;
-    dlist_write_str(session_begin(s, "GET ANNOTATION", &u->arena, NULL, annotations_answered, u), slice_of("", 0));
-    return session_end(s);
+    }
 }
+
+/* ---- the server's annotations (§8.6) ---- */
 
 static struct err *send_annotation(struct unit *u, const char *verb, const struct annotation *an, bool value)
 {
@@ -146,25 +156,26 @@ static bool look_up(struct unit *u, struct slice name, struct mbentry *here, boo
     return !err;
 }
 
-static struct err *send_unmailbox(struct unit *u)
+/*
+ * UNUSER deletes whatever the replica has under the user's name. A mailbox that lives here under
+ * another name, because it was renamed or the user was, is not his any more: it has to be moved first.
+ */
+static bool has_mailbox_of_others(struct unit *u)
 {
-    struct mbentry here;
-    bool found;
-    struct slice name = u->item->object;
-    if (!look_up(u, name, &here, &found))
-        return NULL;
-    if (found && (here.flags & MB_DELETED)) {
-        engine_forget_name(u->engine, name);
-        return send_name(u, "APPLY UNMAILBOX", "APPLY LOCAL_UNMAILBOX", name);
+    const struct replica_mailbox_list *l = &u->replica.mailboxes;
+    for (size_t i = 0; i < l->n; i++) {
+        struct fate fate;
+        struct err *err = fate_of(u, &l->m[i], &fate);
+        if (!err && fate.kind == FATE_HERE && !slice_eq(fate.here.name, l->m[i].name))
+            err = err_new(ERR_MOVED, "user " SLICE_FMT " is not deleted there: the replica's " SLICE_FMT
+                          " is " SLICE_FMT " here and has to be renamed first", SLICE_ARG(u->item->userid),
+                          SLICE_ARG(l->m[i].name), SLICE_ARG(fate.here.name));
+        if (err) {
+            unit_fail(u, err);
+            return true;
+        }
     }
-    if (found && !(here.flags & MB_INTERMEDIATE))
-        unit_fail(u, err_new(ERR_BUSY, SLICE_FMT " has been made again", SLICE_ARG(name)));
-    else if (!found)
-        log_msg(LOG_NOTICE, "SYNCNOTICE: attempt to UNMAILBOX without a tombstone: mailbox=<" SLICE_FMT "> ",
-                SLICE_ARG(name));
-    else
-        log_msg(LOG_ERR, "attempt to UNMAILBOX non-tombstone: \"" SLICE_FMT "\"", SLICE_ARG(name));
-    return NULL;
+    return false;
 }
 
 static struct err *send_unuser(struct unit *u)
@@ -179,10 +190,12 @@ static struct err *send_unuser(struct unit *u)
     struct slice inbox = names_inbox(&u->arena, store_names(u->engine->o.store), userid);
     if (!look_up(u, inbox, &here, &found))
         return NULL;
-    if (found && !(here.flags & (MB_DELETED | MB_INTERMEDIATE))) {
+    if (found && !mbentry_is_gone(&here)) {
         unit_fail(u, err_new(ERR_BUSY, "user " SLICE_FMT " has been made again", SLICE_ARG(userid)));
         return NULL;
     }
+    if (has_mailbox_of_others(u))
+        return NULL;
     if (u->engine->o.cache)
         cache_drop_tree(&u->engine->remembered, inbox);
     return send_name(u, "APPLY UNUSER", "APPLY LOCAL_UNUSER", userid);
@@ -199,8 +212,6 @@ struct err *single_send(struct unit *u)
         return u->identity ? send_seen(u) : NULL;
     case ITEM_SUB:
         return u->identity ? send_subscription(u) : NULL;
-    case ITEM_UNMAILBOX:
-        return send_unmailbox(u);
     case ITEM_UNUSER:
         return send_unuser(u);
     case ITEM_USER:

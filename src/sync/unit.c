@@ -86,7 +86,6 @@ static size_t owners(struct unit *u, struct slice **out)
         return owners_of_names(u, *out);
     case ITEM_META:
     case ITEM_SUB:
-    case ITEM_UNMAILBOX:
     case ITEM_UNUSER:
         break;
     }

@@ -404,6 +404,23 @@ def test_a_user_renamed_and_made_again(pair, args):
     assert_in_step(pair)
 
 
+@pytest.mark.lab(conf={"allowusermoves": "yes"})
+@pytest.mark.parametrize("records", ["UNUSER anna", "UNMAILBOX user.anna.f1", "META anna", "SUB anna user.anna.f1"])
+def test_a_record_of_the_old_name_takes_nothing_from_the_renamed_user(pair, records):
+    make_users(pair, "anna")
+    with pair.master.imap() as admin:
+        admin.rename("user/anna", "user/ann2")
+    before = dump(pair.replica)
+    log = pair.master.sync_log()
+    log.write_text(records + "\n") # the RENAME records were lost, or have failed
+    pair.master.own(log)
+    with Proxy(pair.replica) as proxy:
+        ours(pair.master, "-R", "-f", str(log), conf=proxy.conf, check=False)
+        assert proxy.applied() == []
+    after = dump(pair.replica)
+    assert (after.mailboxes, after.users) == (before.mailboxes, before.users)
+
+
 # --- on demand ------------------------------------------------------------------------------------
 
 
