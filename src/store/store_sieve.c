@@ -102,10 +102,17 @@ static struct err *take_open_file(struct arena *a, int fd, const char *path, str
     return NULL;
 }
 
+/* *name: what its user calls it. */
+static bool is_script(const char *file, struct slice *name)
+{
+    *name = slice_str(file);
+    return cut_suffix(name, ".script") && is_name(*name);
+}
+
 static struct err *take_file(struct arena *a, const char *folder, const char *file, struct sieve_list *out)
 {
-    struct slice name = slice_str(file);
-    if (!cut_suffix(&name, ".script") || !is_name(name))
+    struct slice name;
+    if (!is_script(file, &name))
         return NULL;
     const char *path = arena_printf(a, "%s/%s", folder, file).p;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -147,19 +154,44 @@ static struct err *read_folder(struct arena *a, const char *folder, struct sieve
     return e;
 }
 
-/* Where nobody's scripts are, the configuration says the wrong place: nothing is known, and
+/* NULL: where nobody's scripts are, the configuration says the wrong place: nothing is known, and
  * no script of a replica is to be deleted for that. */
-static struct err *read_files(struct store *s, struct arena *a, const struct mbname *inbox, struct sieve_list *out)
+static struct err *find_folder(struct store *s, struct arena *a, const struct mbname *inbox, const char **folder)
 {
     struct user_home home;
-    const char *folder = NULL;
     struct stat st;
+    *folder = NULL;
     if (config_switch(s->config, "sieveusehomedir") || stat(config_string(s->config, "sievedir"), &st) < 0)
         return NULL;
     TRY(store_user_home(s, a, inbox, &home));
-    TRY(paths_sieve(&s->paths, a, &home, &folder));
-    out->known = true;
-    return read_folder(a, folder, out);
+    return paths_sieve(&s->paths, a, &home, folder);
+}
+
+static struct err *read_files(struct store *s, struct arena *a, const struct mbname *inbox, struct sieve_list *out)
+{
+    const char *folder;
+    TRY(find_folder(s, a, inbox, &folder));
+    out->known = folder != NULL;
+    return folder ? read_folder(a, folder, out) : NULL;
+}
+
+struct err *store_has_sieve_files(struct store *s, struct arena *a, struct slice userid, bool *out)
+{
+    struct mbname inbox;
+    struct slice name;
+    const char *folder;
+    *out = false;
+    TRY(store_inbox_of(s, a, userid, &inbox));
+    TRY(find_folder(s, a, &inbox, &folder));
+    DIR *dir = folder ? opendir(folder) : NULL;
+    if (!dir)
+        return !folder || errno == ENOENT ? NULL : err_errno("%s: cannot open", folder);
+    errno = 0;
+    for (const struct dirent *d = readdir(dir); d && !*out; d = readdir(dir))
+        *out = is_script(d->d_name, &name);
+    struct err *e = *out || !errno ? NULL : err_errno("%s: cannot read", folder);
+    closedir(dir);
+    return e;
 }
 
 /* ---- messages ---- */

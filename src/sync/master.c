@@ -11,7 +11,7 @@
 static void tell_once(struct engine *e, const char *why)
 {
     if (!e->master_told)
-        log_msg(LOG_WARNING, "SYNCNOTICE: %s: mailboxes that changed on both sides are left as they are", why);
+        log_msg(LOG_WARNING, "SYNCNOTICE: %s: what has to change on the master is left as it is", why);
     e->master_told = true;
 }
 

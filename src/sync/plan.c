@@ -18,6 +18,7 @@ static void take_entries(struct unit *u, const struct mbentry_list *all)
     struct slice inbox = names_inbox(&u->arena, store_names(u->engine->o.store), u->item->userid);
     u->entries.e = arena_array(&u->arena, all->n, sizeof *all->e);
     u->intermediates.e = arena_array(&u->arena, all->n, sizeof *all->e);
+    u->entries.n = u->intermediates.n = 0;
     u->absent = true;
     for (size_t i = 0; i < all->n; i++) {
         if (slice_eq(all->e[i].name, inbox) && mbentry_is_live(&all->e[i]))
@@ -34,6 +35,7 @@ static struct err *user_entries(struct unit *u)
 {
     struct mbentry_list all = { NULL, 0, 0 };
     struct err *damaged;
+    u->whole = NULL;
     TRY(store_user_mailboxes(u->engine->o.store, &u->arena, u->item->userid, &all, &damaged));
     take_entries(u, &all);
     if (damaged && u->absent)
@@ -45,6 +47,16 @@ static struct err *user_entries(struct unit *u)
     struct whole_list *whole = arena_alloc(&u->arena, sizeof *whole);
     whole->entries = all;
     u->whole = whole;
+    return NULL;
+}
+
+static struct err *user_side(struct unit *u)
+{
+    TRY(user_entries(u));
+    if (!unit_makes_sieve_mailbox(u))
+        return NULL;
+    TRY(user_entries(u));
+    unit_tell_sieve_mailbox(u);
     return NULL;
 }
 
@@ -272,7 +284,7 @@ void unit_plan(struct unit *u)
     if (item_is_single(u->item) || u->item->kind == ITEM_META)
         return;
     if (u->item->kind == ITEM_USER)
-        err = user_entries(u);
+        err = user_side(u);
     else if (u->item->kind == ITEM_MAILBOXES)
         err = named_entries(u);
     if (err) {

@@ -226,6 +226,10 @@ struct err *single_send(struct unit *u);
 
 /* sieve.c: scripts of a user whose replica takes no #sieve mailbox. */
 struct err *unit_sieve(struct unit *u);
+/* Scripts that are still files here, while the replica takes mailboxes: has the master's own server
+ * move them into one. True: his list of mailboxes is to be read anew. */
+bool unit_makes_sieve_mailbox(struct unit *u);
+void unit_tell_sieve_mailbox(struct unit *u); /* then, if it is there: to the log and to the other channels */
 
 /* window.c */
 struct err *window_run(struct engine *e, struct unit *units, size_t n);

@@ -97,6 +97,25 @@ static void a_folder_by_id_is_read_until_there_is_a_mailbox(void **state)
     assert_true(mailboxes);
 }
 
+static bool has_files(const char *userid)
+{
+    bool any;
+    assert_ok(store_has_sieve_files(store, &arena, slice_str(userid), &any));
+    return any;
+}
+
+static void files_are_scripts_only_if_they_are_sources(void **state)
+{
+    (void)state;
+    open_store(new_list, true, "");
+    assert_false(has_files("bob")); /* no folder of anybody's scripts */
+    scratch_write_text("sieve/uuid/i/d/idbob/one.bc", "code");
+    assert_false(has_files("bob"));
+    scratch_write_text("sieve/uuid/i/d/idbob/one.script", "");
+    assert_true(has_files("bob"));
+    assert_false(has_files("alice"));
+}
+
 #define FOLDER "p/uuid/i/d/idsieve/"
 
 static const char header_text[] =
@@ -143,6 +162,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(scripts_of_a_folder_are_sources_and_a_link, scratch_setup, close_store),
         cmocka_unit_test_setup_teardown(scripts_in_home_directories_are_left_alone, scratch_setup, close_store),
         cmocka_unit_test_setup_teardown(a_folder_by_id_is_read_until_there_is_a_mailbox, scratch_setup, close_store),
+        cmocka_unit_test_setup_teardown(files_are_scripts_only_if_they_are_sources, scratch_setup, close_store),
         cmocka_unit_test_setup_teardown(scripts_of_a_mailbox_are_its_messages, scratch_setup, close_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,15 @@ struct err *store_sieve(struct store *s, struct arena *a, struct slice userid, s
     return NULL;
 }
 
+struct err *store_has_sieve_files(struct store *s, struct arena *a, struct slice userid, bool *out)
+{
+    (void)s;
+    (void)a;
+    (void)userid;
+    *out = false;
+    return NULL;
+}
+
 struct err *store_has_sieve_mailboxes(struct store *s, bool *out)
 {
     (void)s;
