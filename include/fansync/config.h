@@ -48,6 +48,9 @@ int64_t config_channel_duration(const struct config *c, const char *channel, con
  * "<ident>_<key>" then "<key>", lower case. NULL if not set. */
 const char *config_overflow(const struct config *c, const char *key);
 
+/* "90", "1h", "2m30s", "-1": seconds; unit is that of a number without one. For what is typed elsewhere. */
+struct err *config_parse_duration(const char *text, char unit, int64_t *out);
+
 /* A file in a channel's sync folder (spec/operation.md §2.1), appended to out: the default
  * channel's for NULL and for "". */
 void config_sync_path(const struct config *c, const char *channel, const char *file, struct buf *out);

@@ -58,6 +58,9 @@ struct session;
 /* Once per process, before the first session and before threads. */
 struct err *session_library_init(void);
 
+/* ERR_CONFIG if that cannot be the server of session_options: an option that there is not. */
+struct err *session_check_server(const char *server);
+
 /* Connects, reads the greeting, authenticates (STARTTLS first if offered), compresses as
  * asked. ERR_CONNECT, ERR_AUTH, ERR_NOTSUPPORTED (compression required but not to be
  * had), ERR_INTERRUPTED. */

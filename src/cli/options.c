@@ -6,11 +6,11 @@
 #include "cli/options.h"
 
 #include <getopt.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fansync/buf.h"
+#include "fansync/config.h"
 #include "fansync/mem.h"
 
 enum { OPT_HELP = 256, OPT_VERSION, OPT_STATUS, OPT_JSON, OPT_METRICS };
@@ -74,9 +74,9 @@ static const char help_text[] =
     "                            several: NAME,NAME, or -n more than once\n"
     "  -S, --server HOST         the replica\n"
     "  -F, --shutdown-file FILE  end when this file appears\n"
-    "  -d, --delay N             least seconds between two batches; 0: none\n"
-    "  -t, --timeout N           seconds of a session before a restart; 0: no restart\n"
-    "  -w, --delayed-startup N   seconds to wait before connecting\n"
+    "  -d, --delay TIME          least time between two batches (seconds, 5m, 1h); 0: none\n"
+    "  -t, --timeout TIME        how long a session lasts before a restart; 0: no restart\n"
+    "  -w, --delayed-startup TIME  wait before connecting\n"
     "  -p, --dest-partition P    with -u, -m: partition on the replica\n"
     "  -z, --require-compression give up without compression\n"
     "  -o, --connect-once        try to connect once only\n"
@@ -176,24 +176,23 @@ static enum options_mode mode_of(int opt)
     }
 }
 
-/* -d, -t, -w take whatever atoi makes of them, saturated. */
-static int number(const char *text)
+/* -d, -t, -w: as in the configuration, so that "5m" is not five seconds. A negative -t or -w means none. */
+static enum options_status duration(int opt, const char *text, struct options *o, char **message)
 {
-    long v = strtol(text, NULL, 10);
-    return v < -INT_MAX ? -INT_MAX : v > INT_MAX ? INT_MAX : (int)v;
-}
-
-/* What is no number leaves it to the configuration. */
-static int delay(const char *text)
-{
-    char *end;
-    strtol(text, &end, 10);
-    return end == text ? OPTIONS_AS_CONFIGURED : number(text) < 0 ? OPTIONS_BAD_DELAY : number(text);
-}
-
-static int not_negative(int n)
-{
-    return n > 0 ? n : 0;
+    int64_t seconds;
+    struct err *err = config_parse_duration(text, 's', &seconds);
+    struct buf b = BUF_INIT;
+    if (err)
+        buf_printf(&b, "-%c: %s\n\n", opt, err->msg);
+    else if (opt == 'd' && seconds < 0) /* the stock client would sleep for 136 years (§4.1) */
+        buf_adds(&b, "The delay must not be negative\n\n");
+    bool bad = buf_len(&b) > 0;
+    err_free(err);
+    if (bad)
+        return usage(message, &b);
+    int n = seconds < 0 ? 0 : (int)seconds;
+    *(opt == 'd' ? &o->delay : opt == 't' ? &o->timeout : &o->startup_delay) = n;
+    return OPTIONS_RUN;
 }
 
 /* The names of a comma list; more than there is room for are left for the caller to refuse. */
@@ -219,9 +218,6 @@ static void take_value(struct options *o, int opt, const char *value)
     case 'S': o->server = value; break;
     case 'F': o->shutdown_file = value; break;
     case 'p': o->partition = value; break;
-    case 'd': o->delay = delay(value); break;
-    case 't': o->timeout = not_negative(number(value)); break;
-    case 'w': o->startup_delay = not_negative(number(value)); break;
     default: break;
     }
 }
@@ -242,6 +238,25 @@ static void take_flag(struct options *o, int opt)
     case OPT_METRICS: o->metrics = true; break;
     default: break;
     }
+}
+
+/* What is said of all options taken together. */
+static enum options_status check_together(struct options *o, char **message)
+{
+    if (o->mode == MODE_NONE)
+        return usage_text(message, "No replication mode specified");
+    if ((o->json || o->metrics) && o->mode != MODE_STATUS)
+        return usage_text(message, "--json and --metrics are for --status only");
+    if (o->json && o->metrics)
+        return usage_text(message, "Mutually exclusive options defined");
+    bool rolls = o->mode == MODE_ROLLING && !o->input_file && !o->once;
+    if (o->nchannels > OPTIONS_CHANNELS)
+        return usage_text(message, "Too many channels");
+    if (o->channel_list && !rolls)
+        return usage_text(message, "Several channels are for rolling mode only");
+    if (o->nchannels && !rolls) /* as in the stock client, the last -n counts */
+        o->channel = o->channels[o->nchannels - 1];
+    return OPTIONS_RUN;
 }
 
 enum options_status options_parse(int argc, char **argv, struct options *out, char **message)
@@ -265,26 +280,18 @@ enum options_status options_parse(int argc, char **argv, struct options *out, ch
         if (mode != MODE_NONE)
             o->mode = mode;
         o->background |= opt == 'r';
-        if (optarg)
+        if (optarg && strchr("dtw", opt)) {
+            if (duration(opt, optarg, o, message) != OPTIONS_RUN)
+                return OPTIONS_USAGE;
+        } else if (optarg) {
             take_value(o, opt, optarg);
-        else
+        } else {
             take_flag(o, opt);
-        /* The stock client would sleep for 136 years (§4.1). */
-        if (o->delay == OPTIONS_BAD_DELAY)
-            return usage_text(message, "The delay must not be negative");
+        }
     }
-    if (o->mode == MODE_NONE)
-        return usage_text(message, "No replication mode specified");
-    bool rolls = o->mode == MODE_ROLLING && !o->input_file && !o->once;
-    if (o->nchannels > OPTIONS_CHANNELS)
-        return usage_text(message, "Too many channels");
-    if (o->channel_list && !rolls)
-        return usage_text(message, "Several channels are for rolling mode only");
-    if (o->nchannels && !rolls) /* as in the stock client, the last -n counts */
-        o->channel = o->channels[o->nchannels - 1];
     o->operands = argv + optind;
     o->noperands = (size_t)(argc - optind);
-    return OPTIONS_RUN;
+    return check_together(o, message);
 }
 
 void options_free(struct options *o)

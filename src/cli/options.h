@@ -20,7 +20,7 @@ enum options_mode {
 
 #define OPTIONS_CHANNELS 64
 
-enum { OPTIONS_AS_CONFIGURED = -1, OPTIONS_BAD_DELAY = -2 };
+enum { OPTIONS_AS_CONFIGURED = -1 };
 
 /* Strings and operands point into argv. */
 struct options {

@@ -30,7 +30,9 @@ struct setting {
 struct overflow {
     char *key;
     char *value;
-    char *expanded; /* value as a string option would have it; NULL: the same */
+    const struct config_option *overrides; /* what it would be for a channel, or NULL */
+    struct config_value parsed; /* as that option's */
+    struct err *err; /* why it cannot be parsed, which counts when the channel is used */
     struct config_place place;
 };
 
@@ -62,6 +64,18 @@ static struct err *set_option(struct config *c, const struct config_place *place
     return NULL;
 }
 
+/* The option that a key overrides if what is before its name is a channel's. */
+static const struct config_option *overridden(const char *key)
+{
+    for (size_t i = 0; i < config_noptions; i++) {
+        const struct config_option *o = &config_options[i];
+        size_t n = strlen(o->name), k = strlen(key);
+        if (o->per_channel && k > n && key[k - n - 1] == '_' && strcmp(key + k - n, o->name) == 0)
+            return o;
+    }
+    return NULL;
+}
+
 static struct err *add_overflow(struct config *c, const struct config_place *place, const char *key,
                                 const char *value)
 {
@@ -69,6 +83,9 @@ static struct err *add_overflow(struct config *c, const struct config_place *pla
         return err_new(ERR_CONFIG, "%s:%zu: option '%s' was specified twice", place->file, place->line, key);
     struct overflow *o = mem_alloc(sizeof *o);
     *o = (struct overflow){ .key = mem_strdup(key), .value = mem_strdup(value), .place = *place };
+    o->overrides = overridden(key);
+    if (o->overrides)
+        o->err = err_wrap(config_value_parse(o->overrides, value, &o->parsed), "%s:%zu: %s", place->file, place->line, key);
     map_put(&c->overflow, slice_str(o->key), o);
     c->list = mem_grow(c->list, c->n, &c->cap, sizeof *c->list);
     c->list[c->n++] = o;
@@ -115,29 +132,17 @@ static void set_defaults(struct config *c)
         server->value.text = mem_strdup(host);
 }
 
-/* "{configdirectory}" in front, in any case, replaced; NULL if it is not there. */
-static char *expand(const char *confdir, const char *text)
+/* Replaces "{configdirectory}" in front, in any case. */
+static void expand(const char *confdir, char **text)
 {
     size_t n = sizeof confdir_word - 1;
-    if (!slice_caseeqs(slice_of(text, strnlen(text, n)), confdir_word))
-        return NULL;
+    if (!slice_caseeqs(slice_of(*text, strnlen(*text, n)), confdir_word))
+        return;
     struct buf b = BUF_INIT;
-    buf_printf(&b, "%s%s", confdir, text + n);
-    char *expanded = mem_strdup(buf_cstr(&b));
+    buf_printf(&b, "%s%s", confdir, *text + n);
+    free(*text);
+    *text = mem_strdup(buf_cstr(&b));
     buf_free(&b);
-    return expanded;
-}
-
-static bool overrides_string(const char *key)
-{
-    for (size_t i = 0; i < config_noptions; i++) {
-        const struct config_option *o = &config_options[i];
-        size_t n = strlen(o->name), k = strlen(key);
-        if (o->per_channel && o->type == CONFIG_STRING && k > n && key[k - n - 1] == '_' &&
-            strcmp(key + k - n, o->name) == 0)
-            return true;
-    }
-    return false;
 }
 
 static void expand_all(struct config *c, const struct setting *confdir)
@@ -147,15 +152,11 @@ static void expand_all(struct config *c, const struct setting *confdir)
         struct setting *s = &c->settings[i];
         if (config_options[i].type != CONFIG_STRING || !s->value.text || s == confdir)
             continue;
-        char *expanded = expand(dir, s->value.text);
-        if (expanded) {
-            free(s->value.text);
-            s->value.text = expanded;
-        }
+        expand(dir, &s->value.text);
     }
     for (size_t i = 0; i < c->n; i++)
-        if (overrides_string(c->list[i]->key))
-            c->list[i]->expanded = expand(dir, c->list[i]->value);
+        if (c->list[i]->overrides && c->list[i]->overrides->type == CONFIG_STRING)
+            expand(dir, &c->list[i]->parsed.text);
 }
 
 static struct err *check_partition(const char *path, char *name)
@@ -209,7 +210,8 @@ void config_free(struct config *c)
     for (size_t i = 0; i < c->n; i++) {
         free(c->list[i]->key);
         free(c->list[i]->value);
-        free(c->list[i]->expanded);
+        free(c->list[i]->parsed.text);
+        err_free(c->list[i]->err);
         free(c->list[i]);
     }
     map_free(&c->overflow);
@@ -310,49 +312,39 @@ struct err *config_check_channel(const struct config *c, const char *channel)
     for (size_t i = 0; i < config_noptions; i++) {
         const struct config_option *o = &config_options[i];
         const struct overflow *v = o->per_channel ? find_override(c, channel, o->name) : NULL;
-        struct config_value parsed = { NULL, 0 };
-        struct err *err = v ? config_value_parse(o, v->value, &parsed) : NULL;
-        free(parsed.text);
-        if (err)
-            return err_wrap(err, "%s:%zu: %s", v->place.file, v->place.line, v->key);
+        if (v && v->err)
+            return err_copy(v->err);
     }
     return NULL;
 }
 
 /* The override if there is a good one, else the plain value. */
-static int64_t channel_number(const struct config *c, const char *channel, const char *option, unsigned types)
+static const struct config_value *channel_value(const struct config *c, const char *channel, const char *option,
+                                                unsigned types)
 {
     const struct config_option *o = known(option, types);
-    const struct overflow *v = find_override(c, channel, option);
-    struct config_value parsed;
-    struct err *err = v ? config_value_parse(o, v->value, &parsed) : NULL;
-    if (v && !err)
-        return parsed.number;
-    err_free(err);
-    return value_of(c, option, types)->number;
+    const struct overflow *v = o->per_channel ? find_override(c, channel, option) : NULL;
+    return v && !v->err ? &v->parsed : value_of(c, option, types);
 }
 
 const char *config_channel_string(const struct config *c, const char *channel, const char *option)
 {
-    const struct overflow *v = find_override(c, channel, option);
-    if (v)
-        return v->expanded ? v->expanded : v->value;
-    return config_string(c, option);
+    return channel_value(c, channel, option, TEXTS)->text;
 }
 
 bool config_channel_switch(const struct config *c, const char *channel, const char *option)
 {
-    return channel_number(c, channel, option, SWITCHES) != 0;
+    return channel_value(c, channel, option, SWITCHES)->number != 0;
 }
 
 int64_t config_channel_int(const struct config *c, const char *channel, const char *option)
 {
-    return channel_number(c, channel, option, INTS);
+    return channel_value(c, channel, option, INTS)->number;
 }
 
 int64_t config_channel_duration(const struct config *c, const char *channel, const char *option)
 {
-    return channel_number(c, channel, option, DURATIONS);
+    return channel_value(c, channel, option, DURATIONS)->number;
 }
 
 void config_sync_path(const struct config *c, const char *channel, const char *file, struct buf *out)

@@ -8,6 +8,7 @@
 
 #include "config/options.h"
 #include "fansync/buf.h"
+#include "fansync/config.h"
 #include "fansync/mem.h"
 
 static struct err *bad_value(const struct config_option *o, const char *text, const char *is_not)
@@ -62,7 +63,7 @@ static int64_t seconds_of(char unit)
     }
 }
 
-static struct err *parse_duration(const struct config_option *o, const char *text, int64_t *out)
+struct err *config_parse_duration(const char *text, char unit, int64_t *out)
 {
     const char *p = text;
     bool negative = *p == '-';
@@ -70,12 +71,12 @@ static struct err *parse_duration(const struct config_option *o, const char *tex
     p += negative;
     do {
         if (!take_number(&p, &n))
-            return bad_value(o, text, "a duration");
-        int64_t unit = *p ? seconds_of(*p++) : seconds_of(o->unit ? o->unit : 's');
-        if (!unit)
-            return bad_value(o, text, "a duration");
-        if (__builtin_mul_overflow(n, unit, &n) || __builtin_add_overflow(sum, n, &sum) || sum > INT32_MAX)
-            return bad_value(o, text, "a duration of 32 bits");
+            return err_new(ERR_CONFIG, "'%s' is not a duration", text);
+        int64_t seconds = *p ? seconds_of(*p++) : seconds_of(unit);
+        if (!seconds)
+            return err_new(ERR_CONFIG, "'%s' is not a duration", text);
+        if (__builtin_mul_overflow(n, seconds, &n) || __builtin_add_overflow(sum, n, &sum) || sum > INT32_MAX)
+            return err_new(ERR_CONFIG, "'%s' is not a duration of 32 bits", text);
     } while (*p);
     *out = negative ? -sum : sum;
     return NULL;
@@ -177,7 +178,8 @@ struct err *config_value_parse(const struct config_option *o, const char *text, 
     case CONFIG_ENUM: return parse_enum(o, text, &out->text);
     case CONFIG_WORD: return parse_word(o, text, &out->text);
     case CONFIG_WORDS: return parse_words(o, text, &out->text);
-    case CONFIG_DURATION: return parse_duration(o, text, &out->number);
+    case CONFIG_DURATION:
+        return err_wrap(config_parse_duration(text, o->unit ? o->unit : 's', &out->number), "%s", o->name);
     case CONFIG_BYTESIZE: return parse_bytesize(o, text, &out->number);
     }
     return NULL;

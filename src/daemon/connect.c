@@ -31,11 +31,9 @@ const char *connect_mechs(const struct config *c, const char *server)
     return mechs ? mechs : config_string(c, "force_sasl_client_mech");
 }
 
-static enum session_compress compression(const struct config *c, const struct connect_options *o)
+static enum session_compress compression(const struct config *c, const char *channel)
 {
-    const char *word = config_channel_string(c, o->channel, "sync_compress");
-    if (o->require_compression)
-        return COMPRESS_REQUIRE;
+    const char *word = config_channel_string(c, channel, "sync_compress");
     if (strcmp(word, "off") == 0)
         return COMPRESS_OFF;
     return strcmp(word, "on") == 0 ? COMPRESS_ON : COMPRESS_AUTO;
@@ -46,6 +44,13 @@ static int at_least(int64_t seconds, int least)
     return seconds < least ? least : (int)seconds;
 }
 
+static struct err *check_servers(const struct config *config, const char *channel, const char *server)
+{
+    const char *own = config_channel_string(config, channel, "sync_copyback_host");
+    TRY(err_wrap(session_check_server(server), "sync_host"));
+    return own ? err_wrap(session_check_server(own), "sync_copyback_host") : NULL;
+}
+
 struct err *connector_init(struct connector *c, const struct config *config, const struct connect_options *o)
 {
     const char *channel = o->channel;
@@ -53,6 +58,9 @@ struct err *connector_init(struct connector *c, const struct config *config, con
     const char *server = o->server ? o->server : config_channel_string(config, channel, "sync_host");
     if (!server)
         return err_new(ERR_NONEXISTENT, "sync_host not defined");
+    TRY(check_servers(config, channel, server));
+    if (o->require_compression && compression(config, channel) == COMPRESS_OFF)
+        return err_new(ERR_CONFIG, "-z asks for compression, which sync_compress turns off");
     *c = (struct connector){
         .session = {
             .server = server,
@@ -63,7 +71,7 @@ struct err *connector_init(struct connector *c, const struct config *config, con
             .mechs = connect_mechs(config, server),
             .connect_timeout = at_least(config_duration(config, "client_timeout"), 1),
             .timeout = at_least(config_channel_duration(config, channel, "sync_timeout"), LEAST_TIMEOUT),
-            .compress = compression(config, o),
+            .compress = o->require_compression ? COMPRESS_REQUIRE : compression(config, channel),
             .trace = o->trace,
             .stop = o->stop,
         },

@@ -24,31 +24,50 @@
 #define CSYNC_SERVICE "csync"
 #define CSYNC_PORT "2005" /* by custom: there is no assigned port (spec/wire.md §1.1) */
 
-static void parse_options(struct endpoint *ep, const char *p)
+/* An option that is misspelt must not mean a connection in the clear. */
+static struct err *parse_options(struct endpoint *ep, const char *server, const char *p)
 {
     while (*p == '/') {
         size_t n = strcspn(p + 1, "/");
         struct slice opt = slice_of(p + 1, n);
-        ep->tls = ep->tls || slice_eqs(opt, "tls");
-        ep->noauth = ep->noauth || slice_eqs(opt, "noauth");
+        if (slice_eqs(opt, "tls"))
+            ep->tls = true;
+        else if (slice_eqs(opt, "noauth"))
+            ep->noauth = true;
+        else
+            return err_new(ERR_CONFIG, "%s: there is no option '/" SLICE_FMT "' of a host; there are /tls and /noauth",
+                           server, SLICE_ARG(opt));
         p += 1 + n;
     }
+    return NULL;
 }
 
-void endpoint_parse(struct endpoint *ep, const char *server, const char *default_port)
+struct err *endpoint_parse(struct endpoint *ep, const char *server, const char *default_port)
 {
     *ep = (struct endpoint){ .is_path = server[0] == '/' };
-    size_t n = ep->is_path ? strlen(server) : strcspn(server, ":");
+    size_t n = ep->is_path ? strlen(server) : strcspn(server, ":/");
+    const char *rest = server + n;
     ep->host = mem_strndup(server, n);
-    if (server[n] == ':') {
-        const char *port = server + n + 1;
-        size_t len = strcspn(port, "/");
+    if (*rest == ':') {
+        size_t len = strcspn(++rest, "/");
         if (len > 0)
-            ep->port = mem_strndup(port, len);
-        parse_options(ep, port + len);
+            ep->port = mem_strndup(rest, len);
+        rest += len;
     }
-    if (!ep->port && default_port && *default_port)
+    struct err *err = parse_options(ep, server, rest);
+    if (err)
+        endpoint_clear(ep);
+    else if (!ep->port && default_port && *default_port)
         ep->port = mem_strdup(default_port);
+    return err;
+}
+
+struct err *session_check_server(const char *server)
+{
+    struct endpoint ep;
+    TRY(endpoint_parse(&ep, server, NULL));
+    endpoint_clear(&ep);
+    return NULL;
 }
 
 void endpoint_clear(struct endpoint *ep)

@@ -17,8 +17,9 @@ struct endpoint { /* spec/operation.md §5.4 */
     bool noauth;
 };
 
-/* Takes "host[:port[/option...]]" or "/path" apart; a port there beats default_port. */
-void endpoint_parse(struct endpoint *ep, const char *server, const char *default_port);
+/* Takes "host[:port][/option...]" or "/path" apart; a port there beats default_port. ERR_CONFIG: an option
+ * that there is not; then ep need not be cleared. */
+struct err *endpoint_parse(struct endpoint *ep, const char *server, const char *default_port);
 void endpoint_clear(struct endpoint *ep);
 
 struct connection {

@@ -78,7 +78,7 @@ struct err *session_open(const struct session_options *o, struct session **out)
 {
     struct endpoint ep;
     struct connection c;
-    endpoint_parse(&ep, o->server, o->port);
+    TRY(endpoint_parse(&ep, o->server, o->port));
     struct err *e = endpoint_connect(&ep, o, &c);
     if (!e)
         e = open_over(&c, &ep, o, out);

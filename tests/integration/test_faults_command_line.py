@@ -169,3 +169,33 @@ def test_with_o_a_session_that_we_renew_ourselves_is_not_a_lost_one(users, mode)
         eventually(lambda: settled(users)() and users.differences() == [])
         assert client.alive()
     assert client.status == 75
+
+
+# --- numbers, hosts and channels ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [["-R", "-d", "x"], ["-R", "-t", "1 hour"], ["-u", "-w", "soon", "a"], ["-u", "--json", "a"]])
+def test_what_makes_no_sense_is_refused_before_anything_is_done(users, args):  # noqa: F811
+    run = ours(users.master, *args, check=False)
+    assert run.status == 64 and run.log_lines() == []
+
+
+@pytest.mark.parametrize("suffix", [":12005/TLS", ":12005/ssl", ":12005/imap", "/tsl", ":12005/"])
+def test_a_misspelt_option_of_the_host_is_fatal_and_nothing_is_sent_in_the_clear(users, suffix):  # noqa: F811
+    with Proxy(users.replica) as proxy:
+        run = ours(users.master, "-u", "a", conf={**proxy.conf, "sync_host": users.replica.address + suffix}, check=False)
+    assert run.status == 78
+    assert f"there is no option '{suffix[suffix.index('/'):]}' of a host" in run.err
+    assert proxy.commands == []
+
+
+def test_compression_that_is_required_and_turned_off_is_refused(users):  # noqa: F811
+    run = ours(users.master, "-z", "-u", "a", conf={"sync_compress": "off"}, check=False)
+    assert run.status == 78 and "sync_compress" in run.err
+
+
+def test_a_channels_override_is_read_as_the_option_itself(users):  # noqa: F811
+    """no was taken for a word of its own, which meant auto."""
+    conf = {"sync_compress": "on", "east_sync_compress": "no"}
+    assert ours(users.master, "-z", "-u", "a", conf=conf).status == 0
+    assert ours(users.master, "-z", "-n", "east", "-u", "a", conf=conf, check=False).status == 78

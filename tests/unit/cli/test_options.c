@@ -248,25 +248,49 @@ static void the_first_error_ends_the_parsing(void **state)
     assert_usage(&l, "invalid option");
 }
 
-static void numbers_are_read_like_atoi(void **state)
+static void durations_are_those_of_the_configuration(void **state)
 {
     (void)state;
     static const struct {
         const char *text;
         int value;
     } cases[] = {
-        { "5", 5 }, { " +5x", 5 }, { "5m", 5 }, { "abc", 0 }, { "", 0 }, { "010", 10 },
-        { "99999999999999999999", 2147483647 },
+        { "5", 5 }, { "5m", 300 }, { "1h", 3600 }, { "1h30m", 5400 }, { "010", 10 }, { "0", 0 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct line l;
         PARSE(&l, "-R", "-d", cases[i].text, "-t", cases[i].text, "-w", cases[i].text);
         assert_runs(&l);
-        bool is_number = cases[i].value != 0;
-        assert_int_equal(l.o.delay, is_number ? cases[i].value : OPTIONS_AS_CONFIGURED);
+        assert_int_equal(l.o.delay, cases[i].value);
         assert_int_equal(l.o.timeout, cases[i].value);
         assert_int_equal(l.o.startup_delay, cases[i].value);
     }
+}
+
+static void what_is_no_duration_is_refused(void **state)
+{
+    (void)state;
+    struct line l;
+    PARSE(&l, "-R", "-d", "x");
+    assert_usage(&l, "-d: 'x' is not a duration\n\n");
+    PARSE(&l, "-R", "-t", "1x");
+    assert_usage(&l, "-t: '1x' is not a duration\n\n");
+    PARSE(&l, "-R", "-w", "");
+    assert_usage(&l, "-w: '' is not a duration\n\n");
+    PARSE(&l, "-R", "-d", "99999999999");
+    assert_usage(&l, "-d: '99999999999' is not a duration of 32 bits\n\n");
+}
+
+static void json_and_metrics_are_for_the_status_only(void **state)
+{
+    (void)state;
+    struct line l;
+    PARSE(&l, "-u", "--json", "fred");
+    assert_usage(&l, "--json and --metrics are for --status only\n\n");
+    PARSE(&l, "-R", "--metrics");
+    assert_usage(&l, "--json and --metrics are for --status only\n\n");
+    PARSE(&l, "--status", "--json", "--metrics");
+    assert_usage(&l, "Mutually exclusive options defined\n\n");
 }
 
 static void negative_numbers_mean_none_but_for_the_delay(void **state)
@@ -315,7 +339,9 @@ int main(void)
         cmocka_unit_test(without_a_mode_nothing_is_done),
         cmocka_unit_test(diagnostics_name_the_option),
         cmocka_unit_test(the_first_error_ends_the_parsing),
-        cmocka_unit_test(numbers_are_read_like_atoi),
+        cmocka_unit_test(durations_are_those_of_the_configuration),
+        cmocka_unit_test(what_is_no_duration_is_refused),
+        cmocka_unit_test(json_and_metrics_are_for_the_status_only),
         cmocka_unit_test(negative_numbers_mean_none_but_for_the_delay),
         cmocka_unit_test(help_and_version_are_told),
     };

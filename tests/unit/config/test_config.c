@@ -471,6 +471,17 @@ static void overrides_are_typed_like_plain_options(void **state)
     assert_string_equal(config_channel_string(r->c, "d", "sync_host"), "/var/c/s");
 }
 
+static void an_override_is_read_as_its_option_is(void **state)
+{
+    struct room *r = *state;
+    assert_ok(load(r, "configdirectory: /var/c\nsync_compress: auto\neast_sync_compress: no\n"
+                      "sync_client_west_sync_compress: yes\n"));
+    assert_ok(config_check_channel(r->c, "east"));
+    assert_string_equal(config_channel_string(r->c, "east", "sync_compress"), "off");
+    assert_string_equal(config_channel_string(r->c, "west", "sync_compress"), "on");
+    assert_string_equal(config_channel_string(r->c, NULL, "sync_compress"), "auto");
+}
+
 static void a_malformed_override_is_refused_when_its_channel_is_used(void **state)
 {
     struct room *r = *state;
@@ -521,6 +532,7 @@ int main(void)
         TEST(a_channels_setting_beats_the_plain_one),
         TEST(channel_names_match_without_regard_to_case),
         TEST(overrides_are_typed_like_plain_options),
+        TEST(an_override_is_read_as_its_option_is),
         TEST(a_malformed_override_is_refused_when_its_channel_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,8 +143,12 @@ static void compression_is_as_configured_unless_required(void **state)
     configure(f, "sync_host: h\nsync_compress: yes\n");
     assert_int_equal(f->c.session.compress, COMPRESS_ON);
     f->o.require_compression = true;
-    configure(f, "sync_host: h\nsync_compress: off\n");
+    configure(f, "sync_host: h\nsync_compress: auto\n");
     assert_int_equal(f->c.session.compress, COMPRESS_REQUIRE);
+    f->o.require_compression = false;
+    configure(f, "sync_host: h\nsync_compress: off\n");
+    f->o.require_compression = true;
+    assert_err(connector_init(&f->c, f->config, &f->o), ERR_CONFIG, "-z asks for compression");
 }
 
 static void mechanisms_are_restricted_by_host_or_for_all(void **state)
