@@ -218,6 +218,15 @@ static const char *quota_equal(const struct model_host *m, const struct model_ho
     return same ? NULL : say("quota of %s differs", box->name);
 }
 
+/* A root that is gone here goes there. */
+static const char *roots_equal(const struct model_host *m, const struct model_host *r, const char *userid)
+{
+    for (size_t i = 0; i < r->nquota; i++)
+        if (model_is_of_user(r->quota[i].root, userid) && !model_quota(m, r->quota[i].root))
+            return say("only the replica has the quota root %s", r->quota[i].root);
+    return NULL;
+}
+
 const char *check_equal(const struct model_host *m, const struct model_host *r, const char *userid,
                         enum equality exact)
 {
@@ -239,6 +248,8 @@ const char *check_equal(const struct model_host *m, const struct model_host *r, 
         if (!bad && !stuck)
             bad = quota_equal(m, r, x);
     }
+    if (!bad && !stuck)
+        bad = roots_equal(m, r, userid);
     bad = bad ? bad : seen_equal(m, r, userid);
     bad = bad ? bad : subs_equal(m, r, userid);
     return bad ? bad : subs_equal(r, m, userid);
@@ -267,6 +278,17 @@ static const char *check_entry(const struct ledger_entry *e, const struct model_
     return NULL;
 }
 
+/* A user without INBOX here is not replicated, nor is one whose INBOX is another's there. */
+static bool takes_part(const struct model_host *m, const struct model_host *r, const struct model_mailbox *box)
+{
+    for (unsigned u = 0; u < MODEL_USERS; u++) {
+        const struct model_mailbox *inbox = model_box(m, model_box_name(u, 0));
+        if (inbox && model_is_of_user(box->name, model_user(u)))
+            return !is_stuck(inbox, r);
+    }
+    return false;
+}
+
 /* With copyback what was put anywhere is live on both sides; without, where it was put. */
 const char *check_ledger(const struct model_host *m, const struct model_host *r, enum history_mode mode)
 {
@@ -275,7 +297,7 @@ const char *check_ledger(const struct model_host *m, const struct model_host *r,
         const struct ledger_entry *e = &ledger.e[i];
         const struct model_mailbox *here = model_box_of_id(m, e->uniqueid), *there = model_box_of_id(r, e->uniqueid);
         bool kept = !e->killed && !e->given_up;
-        bool here_too = merged ? !here || !is_stuck(here, r) : e->born[MASTER] > 0;
+        bool here_too = merged ? !here || (!is_stuck(here, r) && takes_part(m, r, here)) : e->born[MASTER] > 0;
         const char *bad = check_entry(e, here, "master", kept && here_too);
         if (!bad)
             bad = check_entry(e, there, "replica", kept && e->born[REPLICA] > 0);
@@ -285,18 +307,18 @@ const char *check_ledger(const struct model_host *m, const struct model_host *r,
     return NULL;
 }
 
-const char *check_flags(const struct model_host *m, bool replicas_too)
+const char *check_flags(const struct model_host *m, const struct model_host *r, bool replicas_too)
 {
     for (size_t i = 0; i < ledger.n; i++) {
         const struct ledger_entry *e = &ledger.e[i];
         const struct model_mailbox *here = model_box_of_id(m, e->uniqueid);
         bool known = e->flagged[MASTER] ? !e->flagged[REPLICA] : e->flagged[REPLICA] && replicas_too;
-        if (!here || !known || e->killed || e->given_up || e->born[MASTER] + e->born[REPLICA] > 1)
+        if (!here || !takes_part(m, r, here) || !known || e->killed || e->given_up || e->born[MASTER] + e->born[REPLICA] > 1)
             continue;
         for (size_t k = 0; k < here->n; k++) {
-            const struct model_record *r = &here->rec[k];
-            if (guid_eq(&r->guid, &e->guid) && !(r->flags & REC_EXPUNGED) && r->flags != e->flags)
-                return say("%s uid %u: flags %x, set by a user to %x", here->name, r->uid, r->flags, e->flags);
+            const struct model_record *x = &here->rec[k];
+            if (guid_eq(&x->guid, &e->guid) && !(x->flags & REC_EXPUNGED) && x->flags != e->flags)
+                return say("%s uid %u: flags %x, set by a user to %x", here->name, x->uid, x->flags, e->flags);
         }
     }
     return NULL;

@@ -11,7 +11,7 @@
 
 const char *model_user(unsigned user)
 {
-    static const char *const names[] = { "ann", "bob" };
+    static const char *const names[] = { "ann", "bob", "eve" };
     return model_str(names[user % MODEL_USERS]);
 }
 
@@ -168,14 +168,14 @@ static void create(struct model_host *h, const char *name, const char *user)
 }
 
 /* On a replica its own messages go with it. */
-static void edit_delete(struct model_host *h, struct model_mailbox *m)
+void model_delete_box(struct model_host *h, struct model_mailbox *m)
 {
     for (size_t i = 0; i < m->n; i++)
         ledger_given_up(m, &m->rec[i].guid);
     model_drop_box(h, m);
 }
 
-static void edit_delayed(struct model_host *h, struct model_mailbox *m)
+void model_bury_box(struct model_host *h, struct model_mailbox *m)
 {
     char name[96];
     snprintf(name, sizeof name, "DELETED.%s.%X", m->name, 0x5F000000u + ++h->serial);
@@ -218,10 +218,18 @@ static void edit_quota(struct model_host *h, const struct op *op)
     q->limit[op->arg % 3] = 100 + op->arg;
 }
 
+static bool is_user(const struct model_host *h, unsigned user)
+{
+    return model_box(h, model_box_name(user, 0)) != NULL;
+}
+
 static void edit_seen(struct model_host *h, struct model_mailbox *m, const struct op *op)
 {
     char uids[32];
-    struct model_seen *s = model_set_seen(h, model_user(op->user + op->arg % 2), m->uniqueid);
+    unsigned user = op->user + op->arg % 2;
+    if (!is_user(h, user))
+        return;
+    struct model_seen *s = model_set_seen(h, model_user(user), m->uniqueid);
     snprintf(uids, sizeof uids, op->arg % 3 ? "1:%u" : "%u", op->arg % 9);
     s->lastread = s->lastchange = model_now(h);
     s->lastuid = m->last_uid;
@@ -259,23 +267,37 @@ static void edit_box(struct model_host *h, struct model_mailbox *m, const struct
     }
 }
 
+/* Nobody has folders without an INBOX. */
+static bool may_create(const struct model_host *h, const struct op *op)
+{
+    return op->box % MODEL_BOXES == 0 || is_user(h, op->user);
+}
+
 void model_edit(struct model_host *h, const struct op *op)
 {
     const char *name = model_box_name(op->user, op->box);
     bool inbox = op->box % MODEL_BOXES == 0;
     model_lock();
     struct model_mailbox *m = model_box(h, name);
-    if (op->kind == OP_CREATE && !m)
+    if (op->kind == OP_CREATE && !m && may_create(h, op))
         create(h, name, model_user(op->user));
     else if (op->kind == OP_DELETE && m && !inbox)
-        edit_delete(h, m);
+        model_delete_box(h, m);
     else if (op->kind == OP_DELAYED && m && !inbox)
-        edit_delayed(h, m);
+        model_bury_box(h, m);
     else if (op->kind == OP_RENAME && m && !inbox)
         edit_rename(h, m, op);
-    else if (op->kind == OP_QUOTA)
+    else if (op->kind == OP_GIVE && m && !inbox)
+        model_give(h, m, op);
+    else if (op->kind == OP_RENAME_USER)
+        model_rename_user(h, model_user(op->user));
+    else if (op->kind == OP_DELETE_USER)
+        model_delete_user(h, model_user(op->user), op->arg % 2);
+    else if (op->kind == OP_EXPIRE)
+        model_expire(h);
+    else if (op->kind == OP_QUOTA && is_user(h, op->user))
         edit_quota(h, op);
-    else if (op->kind == OP_SUB)
+    else if (op->kind == OP_SUB && is_user(h, op->user))
         model_set_sub(h, model_user(op->user), model_box_name(op->user, op->box), op->arg % 3 > 0);
     else if (m)
         edit_box(h, m, op);

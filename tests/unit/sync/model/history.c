@@ -215,6 +215,14 @@ static const char *check_user(const struct pass *p, unsigned user)
 {
     const char *userid = model_user(user);
     enum history_mode mode = p->history->mode;
+    const struct model_mailbox *inbox = model_box(&host[MASTER], model_box_name(user, 0));
+    if (!inbox)
+        return NULL; /* only a record of his deletion, which a history has not, would say what is to be done */
+    const struct model_mailbox *there = model_box(&host[REPLICA], inbox->name);
+    if (there && there->uniqueid != inbox->uniqueid && p->failed[user]) {
+        history_counters.stuck++;
+        return NULL; /* the name is another user's there, of whom nothing tells here: nothing is touched */
+    }
     bool merged = mode == ONE_WAY || mode == TWO_WAY;
     bool stuck = check_is_stuck(&host[MASTER], &host[REPLICA], userid);
     history_counters.stuck += stuck;
@@ -242,7 +250,7 @@ static const char *check_end(const struct pass *p)
     const struct history *h = p->history;
     const char *bad = check_ledger(&host[MASTER], &host[REPLICA], h->mode);
     if (!bad)
-        bad = check_flags(&host[MASTER], replicas_flags_count(h));
+        bad = check_flags(&host[MASTER], &host[REPLICA], replicas_flags_count(h));
     for (unsigned u = 0; u < MODEL_USERS && !bad; u++)
         bad = check_user(p, u);
     return bad;
@@ -297,7 +305,7 @@ static void begin_hosts(const struct history *h)
         host[side].forced = false;
         host[side].raises_folders = h->raises_folders;
     }
-    for (unsigned u = 0; u < MODEL_USERS; u++)
+    for (unsigned u = 0; u < 2; u++)
         for (unsigned box = 0; box < 2; box++) {
             model_edit(&host[MASTER], &(struct op){ OP_CREATE, MASTER, u, box, 0, 0 });
             for (unsigned k = 0; k < 3; k++)
@@ -306,14 +314,24 @@ static void begin_hosts(const struct history *h)
     model_unlock();
 }
 
-/* A mailbox that the replica's administrator removes begins anew. */
+static void forget_box(int side, const char *uniqueid)
+{
+    struct model_mailbox *b = model_box_of_id(&before[side], uniqueid);
+    if (b)
+        model_drop_box(&before[side], b);
+}
+
+/* A mailbox that is removed on the replica begins anew. */
 static void forget_before(const struct op *op)
 {
+    const struct model_host *h = &host[op->side];
+    for (size_t i = 0; i < h->nbox && op->kind == OP_EXPIRE; i++)
+        if (model_is_deleted_name(h->box[i]->name))
+            forget_box(op->side, h->box[i]->uniqueid);
     const char *name = model_box_name(op->user, op->box);
     struct model_mailbox *m = op->kind == OP_DELETE ? model_box(&host[op->side], name) : NULL;
-    struct model_mailbox *b = m ? model_box_of_id(&before[op->side], m->uniqueid) : NULL;
-    if (b && op->box % MODEL_BOXES)
-        model_drop_box(&before[op->side], b);
+    if (m && op->box % MODEL_BOXES)
+        forget_box(op->side, m->uniqueid);
 }
 
 static void plan_op(struct model_pass *plan, const struct op *op)
@@ -328,6 +346,8 @@ static void plan_op(struct model_pass *plan, const struct op *op)
         plan->locked_at = op->at;
     else if (op->kind == OP_ALONE)
         plan->alone = true;
+    else if (op->kind == OP_DAMAGE)
+        plan->damaged = model_box_name(op->user, op->box);
     else if (plan->nlate < PASS_EDITS)
         plan->late[plan->nlate++] = op;
 }

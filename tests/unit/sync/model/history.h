@@ -55,7 +55,7 @@ const char *check_equal(const struct model_host *m, const struct model_host *r, 
  * ever: the master's name is another mailbox's there. */
 bool check_is_stuck(const struct model_host *m, const struct model_host *r, const char *userid);
 /* Flags that were changed on one side only are those of that side. */
-const char *check_flags(const struct model_host *m, bool replicas_too);
+const char *check_flags(const struct model_host *m, const struct model_host *r, bool replicas_too);
 const char *check_ledger(const struct model_host *m, const struct model_host *r, enum history_mode mode);
 
 /* random.c */

@@ -293,11 +293,15 @@ void model_drop_box(struct model_host *h, struct model_mailbox *m)
     free_box(m);
 }
 
+/* The old name gets a tombstone of the uniqueid that lives on, as in 3.6. */
 void model_move_box(struct model_host *h, struct model_mailbox *m, const char *name)
 {
+    const char *old = m->name;
     take_out(h, m);
     m->name = name;
     insert(h, m);
+    if (!model_is_deleted_name(old))
+        add_tomb(h, old, m->uniqueid);
 }
 
 bool model_is_of_user(const char *name, const char *userid)

@@ -207,6 +207,10 @@ enum op_kind {
     OP_QUOTA,
     OP_SUB,
     OP_SEEN,
+    OP_GIVE,     /* a folder becomes folder arg of another user */
+    OP_RENAME_USER, /* to a name that is free; of the master only */
+    OP_DELETE_USER, /* at once or into the deleted tree; of the master only */
+    OP_EXPIRE,   /* the deleted tree is emptied */
     OP_EDITS,    /* how many of the above there are */
     OP_SYNC = OP_EDITS, /* one pass of the engine over all users */
     OP_KILL,     /* the engine dies before the command number `at` of the next pass */
@@ -214,6 +218,7 @@ enum op_kind {
     OP_LOSE,     /* ... after it, and the answer is lost */
     OP_LOCKED,   /* the first command that changes something, from number `at` on, finds a lock */
     OP_ALONE,    /* the master's own server does not answer in the next pass */
+    OP_DAMAGE,   /* the entry of a mailbox in the master's list cannot be read in the next pass */
     OP_KINDS,
 };
 
@@ -224,10 +229,23 @@ struct op {
     unsigned user, box, arg, at;
 };
 
-enum { MODEL_USERS = 2, MODEL_BOXES = 6 };
+enum { MODEL_USERS = 3, MODEL_BOXES = 6 }; /* the last user has nothing in the beginning */
 const char *model_user(unsigned user);
 const char *model_box_name(unsigned user, unsigned box);
 /* One edit; what does not apply does nothing. */
 void model_edit(struct model_host *h, const struct op *op);
+/* As users delete: at once, and into the deleted tree. */
+void model_delete_box(struct model_host *h, struct model_mailbox *m);
+void model_bury_box(struct model_host *h, struct model_mailbox *m);
+
+/* ---- whole users ---- (people.c) */
+
+void model_give(struct model_host *h, struct model_mailbox *m, const struct op *op);
+void model_rename_user(struct model_host *h, const char *from);
+void model_delete_user(struct model_host *h, const char *userid, bool at_once);
+void model_expire(struct model_host *h);
+/* Subscriptions and seen states follow the INBOX. */
+void model_rename_settings(struct model_host *h, const char *from, const char *to);
+void model_drop_settings(struct model_host *h, const char *userid);
 
 #endif

@@ -7,8 +7,9 @@
 static const char *const kind_names[] = {
     "OP_APPEND", "OP_COPY", "OP_FLAG", "OP_KEYWORD", "OP_ANNOTATE", "OP_EXPUNGE", "OP_UNLINK", "OP_FORGET",
     "OP_METADATA", "OP_CREATE", "OP_DELETE", "OP_DELAYED", "OP_RENAME", "OP_ACL", "OP_OPTIONS", "OP_SELECT",
-    "OP_POP3", "OP_VALIDITY", "OP_QUOTA", "OP_SUB", "OP_SEEN", "OP_SYNC", "OP_KILL", "OP_CUT", "OP_LOSE",
-    "OP_LOCKED", "OP_ALONE",
+    "OP_POP3", "OP_VALIDITY", "OP_QUOTA", "OP_SUB", "OP_SEEN", "OP_GIVE", "OP_RENAME_USER", "OP_DELETE_USER",
+    "OP_EXPIRE", "OP_SYNC", "OP_KILL", "OP_CUT", "OP_LOSE",
+    "OP_LOCKED", "OP_ALONE", "OP_DAMAGE",
 };
 static const char *const mode_names[] = { "ONE_WAY", "TWO_WAY", "NO_COPYBACK", "FORCED" };
 
@@ -31,7 +32,8 @@ static const struct { enum op_kind kind; unsigned weight; } weights[] = {
     { OP_APPEND, 24 }, { OP_COPY, 5 },     { OP_FLAG, 16 },  { OP_KEYWORD, 6 }, { OP_ANNOTATE, 6 }, { OP_EXPUNGE, 14 },
     { OP_UNLINK, 3 },  { OP_FORGET, 5 },   { OP_METADATA, 3 }, { OP_CREATE, 4 }, { OP_DELETE, 1 }, { OP_DELAYED, 2 },
     { OP_RENAME, 3 },  { OP_ACL, 2 },      { OP_OPTIONS, 1 }, { OP_SELECT, 1 },  { OP_POP3, 1 },   { OP_VALIDITY, 1 },
-    { OP_QUOTA, 2 },   { OP_SUB, 2 },      { OP_SEEN, 2 },
+    { OP_QUOTA, 2 },   { OP_SUB, 2 },      { OP_SEEN, 2 },  { OP_GIVE, 2 },     { OP_RENAME_USER, 1 },
+    { OP_DELETE_USER, 1 }, { OP_EXPIRE, 1 },
 };
 
 static enum op_kind random_kind(uint64_t *s)
@@ -74,16 +76,23 @@ static struct op random_edit(uint64_t *s, enum history_mode mode, unsigned seria
         op.box = op.kind == OP_CREATE ? 4 + below(s, 2) : op.box;
         op.arg = 4 + below(s, 2); /* names that the master does not use */
     }
-    if (op.side == REPLICA && (op.kind == OP_QUOTA || op.kind == OP_SUB || op.kind == OP_SEEN))
+    if (op.kind == OP_GIVE)
+        op.arg = 1 + below(s, 3);
+    if (op.kind == OP_RENAME_USER || op.kind == OP_DELETE_USER)
+        op.user = below(s, MODEL_USERS);
+    if (op.side == REPLICA && (op.kind == OP_QUOTA || op.kind == OP_SUB || op.kind == OP_SEEN || op.kind == OP_GIVE ||
+                               op.kind == OP_RENAME_USER || op.kind == OP_DELETE_USER))
         op.side = MASTER; /* the master's word is taken; what only the replica has may stay */
     return op;
 }
 
 static void add_pass(uint64_t *s, struct op *room, size_t *n)
 {
-    static const enum op_kind faults[] = { OP_KILL, OP_KILL, OP_KILL, OP_CUT, OP_CUT, OP_LOSE, OP_LOCKED, OP_ALONE };
+    static const enum op_kind faults[] = { OP_KILL, OP_KILL, OP_KILL, OP_CUT, OP_CUT, OP_LOSE, OP_LOCKED, OP_ALONE,
+                                           OP_DAMAGE };
     if (below(s, 2) == 0)
-        room[(*n)++] = (struct op){ faults[below(s, 8)], 0, 0, 0, 0, 1 + below(s, below(s, 2) ? 12 : 40) };
+        room[(*n)++] = (struct op){ faults[below(s, 9)], 0, below(s, 2), below(s, 3), 0,
+                                    1 + below(s, below(s, 2) ? 12 : 40) };
     room[(*n)++] = (struct op){ OP_SYNC, 0, 0, 0, 0, 0 };
 }
 

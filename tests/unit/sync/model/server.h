@@ -32,6 +32,7 @@ enum { PASS_EDITS = 8 };
 struct model_pass {
     unsigned kill_at, cut_at, lose_at, locked_at; /* 0: not at all */
     bool alone; /* nobody can connect to the master's own server */
+    const char *damaged; /* the mailbox whose entry the list cannot read; or NULL */
     const struct op *late[PASS_EDITS]; /* edits that come when the command number `at` does */
     size_t nlate;
     struct model_host *host[2];

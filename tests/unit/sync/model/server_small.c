@@ -118,6 +118,17 @@ const char *server_apply_expunge(struct connection *c, const struct dlist *d)
     return answer;
 }
 
+/* Subscriptions and seen states are found by the INBOX: they go where it goes. */
+static void move_settings(struct model_host *h, const char *from, const char *to)
+{
+    for (unsigned x = 0; x < MODEL_USERS; x++)
+        for (unsigned y = 0; y < MODEL_USERS; y++)
+            if (from == model_box_name(x, 0) && to == model_box_name(y, 0)) {
+                model_drop_settings(h, model_user(y));
+                model_rename_settings(h, model_user(x), model_user(y));
+            }
+}
+
 const char *server_apply_rename(struct connection *c, const struct dlist *d)
 {
     struct model_host *h = c->server->host;
@@ -130,6 +141,7 @@ const char *server_apply_rename(struct connection *c, const struct dlist *d)
     if (model_box(h, to))
         return SERVER_UNKNOWN;
     model_move_box(h, m, to);
+    move_settings(h, from, to);
     if (m->foldermodseq < m->highestmodseq)
         m->foldermodseq = m->highestmodseq;
     return SERVER_OK;

@@ -10,6 +10,7 @@
 
 #include "fansync/mem.h"
 #include "fansync/store.h"
+#include "server.h"
 
 struct store {
     struct model_host *host;
@@ -63,10 +64,25 @@ struct slice mbentry_wire_type(struct arena *a, const struct mbentry *e)
     return slice_of("", 0); /* all of the model are plain mail */
 }
 
+static bool is_damaged(const char *name)
+{
+    model_lock();
+    bool is = model_pass.damaged == name;
+    model_unlock();
+    return is;
+}
+
+static struct err *damage(const char *name)
+{
+    return err_new(ERR_CORRUPT, "mailboxes.db: entry \"%s\" cannot be read", name);
+}
+
 struct err *store_lookup(struct store *s, struct arena *a, struct slice name, struct mbentry *out, bool *found)
 {
     const char *key = model_intern(name);
     (void)a;
+    if (is_damaged(key))
+        return damage(key);
     model_lock();
     const struct model_mailbox *m = model_box(s->host, key);
     const struct model_tombstone *t = model_tomb(s->host, key);
@@ -101,7 +117,8 @@ static void add_entries(struct store *s, struct arena *a, const char *userid, bo
 {
     const struct model_host *h = s->host;
     for (size_t i = 0; i < h->nbox; i++) {
-        if (!model_is_of_user(h->box[i]->name, userid) || model_is_deleted_name(h->box[i]->name) != deleted)
+        if (!model_is_of_user(h->box[i]->name, userid) || model_is_deleted_name(h->box[i]->name) != deleted ||
+            is_damaged(h->box[i]->name))
             continue;
         out->e = arena_grow(a, out->e, out->n, &out->cap, sizeof *out->e);
         out->e[out->n++] = entry_of(h->box[i]);
@@ -126,10 +143,11 @@ struct err *store_user_mailboxes(struct store *s, struct arena *a, struct slice 
                                  struct err **damaged)
 {
     const char *user = model_intern(userid);
-    *damaged = NULL;
     model_lock();
     add_entries(s, a, user, false, out);
     add_entries(s, a, user, true, out);
+    const char *bad = model_pass.damaged;
+    *damaged = bad && model_box(s->host, bad) && model_is_of_user(bad, user) ? damage(bad) : NULL;
     model_unlock();
     return NULL;
 }
@@ -138,6 +156,8 @@ struct err *store_user_mailboxes(struct store *s, struct arena *a, struct slice 
 
 struct err *store_mailbox_open(struct store *s, struct arena *a, struct slice name, struct mailbox **out)
 {
+    if (is_damaged(model_intern(name)))
+        return damage(model_intern(name));
     model_lock();
     const struct model_mailbox *m = model_box(s->host, model_intern(name));
     if (!m) {
