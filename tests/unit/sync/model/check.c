@@ -218,11 +218,12 @@ static const char *quota_equal(const struct model_host *m, const struct model_ho
     return same ? NULL : say("quota of %s differs", box->name);
 }
 
-/* A root that is gone here goes there. */
+/* A root that is gone here goes there. If no mailbox has its name there, nobody tells of it: a record of the log does. */
 static const char *roots_equal(const struct model_host *m, const struct model_host *r, const char *userid)
 {
     for (size_t i = 0; i < r->nquota; i++)
-        if (model_is_of_user(r->quota[i].root, userid) && !model_quota(m, r->quota[i].root))
+        if (model_is_of_user(r->quota[i].root, userid) && model_box(r, r->quota[i].root) &&
+            !model_quota(m, r->quota[i].root))
             return say("only the replica has the quota root %s", r->quota[i].root);
     return NULL;
 }
