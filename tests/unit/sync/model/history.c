@@ -304,6 +304,7 @@ static void begin_hosts(const struct history *h)
         host[side].serial = 0;
         host[side].forced = false;
         host[side].raises_folders = h->raises_folders;
+        host[side].unmailbox_id = h->unmailbox_id;
     }
     for (unsigned u = 0; u < 2; u++)
         for (unsigned box = 0; box < 2; box++) {

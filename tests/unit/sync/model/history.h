@@ -20,7 +20,7 @@ struct history {
     enum history_mode mode;
     unsigned batchsize;
     int skew; /* of the replica's clock */
-    bool raises_folders; /* see model_host */
+    bool raises_folders, unmailbox_id; /* see model_host */
     const struct op *op;
     size_t n;
 };

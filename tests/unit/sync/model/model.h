@@ -88,6 +88,8 @@ struct model_host {
     bool forced;  /* FORCE was said: stays on for the process */
     /* As servers of 3.6: annotations of a mailbox that change by APPLY raise its FOLDERMODSEQ */
     bool raises_folders;
+    /* As later servers: UNMAILBOX says the uniqueid of the mailbox it means. */
+    bool unmailbox_id;
 };
 
 /* ---- the world ---- (host.c) */

@@ -227,6 +227,7 @@ static bool serve_command(struct connection *c)
 static void serve(struct model_server *s, int fd)
 {
     struct connection c = { .server = s, .fd = fd, .reader = dlist_reader_new() };
+    buf_adds(&c.out, s->host->unmailbox_id ? "* UNMAILBOX-ID\r\n" : "");
     buf_adds(&c.out, "* OK model Cyrus sync server\r\n");
     while (serve_command(&c))
         ;

@@ -151,9 +151,14 @@ const char *server_apply_rename(struct connection *c, const struct dlist *d)
 const char *server_apply_unmailbox(struct connection *c, const struct dlist *d)
 {
     struct model_host *h = c->server->host;
-    struct model_mailbox *m = model_box(h, model_intern(d->str));
+    uint32_t uidvalidity;
+    if (h->unmailbox_id && (!server_key(d, "UNIQUEID") || !dlist_u32(d, "UIDVALIDITY", &uidvalidity)))
+        model_violation("UNMAILBOX does not say which mailbox it means");
+    struct model_mailbox *m = model_box(h, h->unmailbox_id ? server_key(d, "MBOXNAME") : model_intern(d->str));
     if (!m)
         return SERVER_NONEXISTENT;
+    if (h->unmailbox_id && (m->uniqueid != server_key(d, "UNIQUEID") || m->uidvalidity != uidvalidity))
+        return SERVER_MOVED;
     bool deleted = false;
     for (size_t i = 0; i < c->server->peer->ntomb; i++)
         deleted |= c->server->peer->tomb[i].uniqueid == m->uniqueid;
