@@ -301,7 +301,7 @@ const char *check_ledger(const struct model_host *m, const struct model_host *r,
         bool here_too = merged ? !here || (!is_stuck(here, r) && takes_part(m, r, here)) : e->born[MASTER] > 0;
         const char *bad = check_entry(e, here, "master", kept && here_too);
         if (!bad)
-            bad = check_entry(e, there, "replica", kept && e->born[REPLICA] > 0);
+            bad = check_entry(e, there, "replica", kept && e->born[REPLICA] > 0 && (!here || takes_part(m, r, here)));
         if (bad)
             return bad;
     }
