@@ -66,7 +66,8 @@ struct tail_stats {
 /* A tailer without folders. Never fails; without inotify it looks once a second. */
 struct tailer *tailer_new(const struct tailer_options *options);
 
-/* Ends all segments and gives all folders back; what was not settled stays on disk. */
+/* Ends all segments and gives all folders back. What is settled leaves the disk, what is not stays there. Nothing is
+ * read any more: no hook is called for a record. */
 void tailer_free(struct tailer *t);
 
 /*
@@ -77,7 +78,7 @@ void tailer_free(struct tailer *t);
 struct err *tailer_add(struct tailer *t, const char *folder, void *source)
     __attribute__((warn_unused_result));
 
-/* Ends the folder's segments, which need not be settled, and gives it back. */
+/* The same for one folder. */
 void tailer_remove(struct tailer *t, const char *folder);
 
 /* Readable when a log changed; -1 without inotify. */

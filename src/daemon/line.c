@@ -109,14 +109,23 @@ struct sender_status line_sender_status(struct line *l, unsigned i)
     return copy;
 }
 
-void line_free(struct line *l)
+void line_join(struct line *l)
 {
-    if (!l)
-        return;
     for (unsigned i = 0; i < l->o.connections && l->senders; i++) {
         struct sender *s = &l->senders[i];
         if (s->started)
             pthread_join(s->thread, NULL);
+        s->started = false;
+    }
+}
+
+void line_free(struct line *l)
+{
+    if (!l)
+        return;
+    line_join(l);
+    for (unsigned i = 0; i < l->o.connections && l->senders; i++) {
+        struct sender *s = &l->senders[i];
         if (s->wake_fd >= 0)
             close(s->wake_fd);
         pthread_mutex_destroy(&s->guard);

@@ -76,7 +76,9 @@ struct err *line_start(struct line *l);
 void line_end(struct line *l);
 /* True if no sender is in the middle of a batch. */
 bool line_is_quiet(struct line *l);
-/* Waits for the senders and frees all. */
+/* Waits for the senders. */
+void line_join(struct line *l);
+/* Frees all, after the senders and whoever pushes into the queue have ended. */
 void line_free(struct line *l);
 /* Any thread. */
 void line_want_spill(struct line *l, uint32_t slots);

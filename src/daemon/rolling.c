@@ -176,6 +176,11 @@ static struct err *start(struct rolling *r)
     return err;
 }
 
+/*
+ * In the order in which work flows, whoever hands on before whoever takes: those who look and ask,
+ * the thread that reads logs, the senders, then the logs' last bytes, and the queues last. Nothing
+ * that is being ended takes new work. The same after a set-up that failed half way.
+ */
 static void take_down(struct rolling *r)
 {
     atomic_store(&r->interrupt, 1);
@@ -186,8 +191,10 @@ static void take_down(struct rolling *r)
     for (size_t i = 0; i < r->nlines; i++)
         line_end(r->line[i]);
     for (size_t i = 0; i < r->nlines; i++)
-        line_free(r->line[i]);
+        line_join(r->line[i]);
     tailing_free(r->tailing);
+    for (size_t i = 0; i < r->nlines; i++)
+        line_free(r->line[i]);
     acks_free(r->acks);
     free(r->line);
     arena_free(&r->arena);

@@ -231,7 +231,6 @@ void tailing_free(struct tailing *t)
     if (!t)
         return;
     tailing_stop(t);
-    tailer_poll(t->tailer); /* what has been settled since goes now, so that an idle log is left empty */
     tailer_free(t->tailer);
     for (size_t i = 0; i < t->n; i++) {
         free(t->source[i]->folder);

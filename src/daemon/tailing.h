@@ -22,7 +22,8 @@ struct err *tailing_add(struct tailing *t, const char *folder, struct line *cons
 struct err *tailing_start(struct tailing *t);
 /* Asks the thread to end and waits for it; logs keep what was not settled. */
 void tailing_stop(struct tailing *t);
-/* After the senders have ended. */
+/* After the senders have ended, so that what they have confirmed last leaves the logs; before the lines are
+ * freed. Reads nothing. */
 void tailing_free(struct tailing *t);
 
 struct tailing_status {

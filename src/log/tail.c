@@ -44,6 +44,8 @@ struct tailer *tailer_new(const struct tailer_options *options)
 
 static void free_folder(struct folder *f)
 {
+    if (f->lock_fd >= 0)
+        retire_last(f); /* an idle log is left empty */
     while (f->segments)
         segment_free(f, f->segments);
     if (f->watch >= 0)

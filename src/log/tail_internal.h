@@ -119,6 +119,8 @@ bool rejects_flush(struct folder *f);
 void retire_drained(struct folder *f);
 /* Empties the log if all of it is settled and read. True if there is more to look at now. */
 bool retire_compact(struct folder *f, struct segment *s);
+/* At the end: what is settled goes, whenever the last time was. Nothing is read. */
+void retire_last(struct folder *f);
 /* Moves a log aside that grows and is never at rest. True if it did. */
 bool retire_rotate(struct folder *f, struct segment *s);
 /* paced_handover: moves the log aside if it is time. True if it did. */

@@ -90,19 +90,16 @@ static void begin_again(struct folder *f, struct segment *s)
     f->stats.truncations++;
 }
 
-bool retire_compact(struct folder *f, struct segment *s)
+static bool may_be_emptied(const struct segment *s)
 {
-    const struct tailer *t = f->tailer;
-    int64_t due = f->compacted_ms + t->o.compact_ms;
+    return s->off > 0 && !s->unfinished && !s->skipping;
+}
+
+static bool empty_log(struct folder *f, struct segment *s)
+{
     bool more;
-    if (s->off == 0 || s->unfinished || s->skipping)
-        return false;
-    if (t->now_ms < due || !segment_settled(f, s)) {
-        folder_wake(f, due > t->now_ms ? due - t->now_ms : t->o.compact_ms);
-        return false;
-    }
     if (!lock_soon(s->fd)) {
-        folder_wake(f, t->o.compact_ms);
+        folder_wake(f, f->tailer->o.compact_ms);
         return false;
     }
     bool emptied = empty_locked(f, s, &more);
@@ -110,6 +107,27 @@ bool retire_compact(struct folder *f, struct segment *s)
     if (emptied)
         begin_again(f, s);
     return more;
+}
+
+bool retire_compact(struct folder *f, struct segment *s)
+{
+    const struct tailer *t = f->tailer;
+    int64_t due = f->compacted_ms + t->o.compact_ms;
+    if (!may_be_emptied(s))
+        return false;
+    if (t->now_ms < due || !segment_settled(f, s)) {
+        folder_wake(f, due > t->now_ms ? due - t->now_ms : t->o.compact_ms);
+        return false;
+    }
+    return empty_log(f, s);
+}
+
+void retire_last(struct folder *f)
+{
+    retire_drained(f);
+    struct segment *s = folder_named(f, NAMED_LOG);
+    if (s && may_be_emptied(s) && segment_settled(f, s))
+        empty_log(f, s);
 }
 
 /* rename that never replaces: 0, or -1 and errno. Some file systems need two steps; a
