@@ -162,6 +162,8 @@ static void put_common_header(struct buf *b, const struct mailbox_command *c)
         dlist_put_u64(b, "CREATEDMODSEQ", m->createdmodseq);
     if (m->entry.foldermodseq)
         dlist_put_u64(b, "FOLDERMODSEQ", m->entry.foldermodseq);
+    if (m->deletedmodseq) /* taken by servers from 3.13.7 on, when they make the mailbox; others ignore it */
+        dlist_put_u64(b, "DELETEDMODSEQ", m->deletedmodseq);
     if (m->annotations.n) {
         dlist_put_key(b, "ANNOTATIONS");
         buf_adds(b, " (");

@@ -114,3 +114,13 @@ def test_a_message_that_is_unexpunged_arrives_under_its_new_uid(large):
     assert [x for x in large.differences() if " uid 7 " not in x] == []
     assert stock_has_nothing_to_send(large.master) == []
     assert vanished(large.replica, 21) == ["VANISHED (EARLIER) 2,7,13:14"]
+
+
+def test_a_new_mailbox_says_what_was_forgotten_before(large):
+    """A replica that makes the mailbox cannot know it otherwise; from 3.13.7 on it asks for that, others ignore it."""
+    large.master.run("cyr_expire", "-E", "1", "-X", "0")
+    with Proxy(large.replica) as proxy:
+        ours(large.master, "-A", conf={**proxy.conf, **PARTS})
+        lines = [line for name, line in proxy.commands if name == "APPLY MAILBOX"]
+    assert len(lines) >= 4 and all(" DELETEDMODSEQ " in line for line in lines)
+    assert large.differences() == []
