@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "fansync/arena.h"
+#include "fansync/err.h"
 #include "fansync/replica.h"
 #include "fansync/snapshot.h"
 #include "fansync/sync_crc.h"
@@ -65,6 +66,8 @@ enum mailbox_verdict {
     /* Only a full comparison of the records can tell what to do: */
     MAILBOX_FORGOTTEN, /* the master has forgotten expunged records that the replica may hold (§3.1 no. 3) */
     MAILBOX_AHEAD,     /* the replica's counters are higher than the master's */
+    /* Nothing differs but the sums: the master's stored ones may be wrong. */
+    MAILBOX_SUMS,
 };
 
 /*
@@ -73,6 +76,10 @@ enum mailbox_verdict {
  */
 enum mailbox_verdict diff_mailbox(const struct mailbox_header *m, struct slice type,
                                   const struct replica_mailbox *r, bool reverseacls, const char **what);
+
+/* The master's header with the higher of both sides' counters: what may be said to a replica that is ahead while
+ * the master stays as it is. */
+struct mailbox_header diff_merged_header(const struct mailbox_header *m, const struct replica_mailbox *r);
 
 /* Entries, userids and values; modseqs do not count. */
 bool diff_annotations_equal(const struct annotation_list *x, const struct annotation_list *y);
@@ -140,6 +147,46 @@ struct compare_result {
 /* Walks both lists; all of the master's records, expunged ones included. The result lives in a. */
 struct compare_result diff_compare(struct arena *a, const struct mailbox_header *m, const struct records *rec,
                                    const struct replica_mailbox *r, const struct replica_records *rrec);
+
+/* ---- what must not reach the master (fence.c) ---- */
+
+/*
+ * Whether what the replica says may become part of the master at all: modseqs of 63 bits and at most 2^32 above the
+ * largest that the owner has here (floor: of his counters), uids with room for 2^24 more, no uidvalidity
+ * in the future, no record beyond its own header's counters. Else ERR_CONFLICT, which names the number. now: seconds here.
+ */
+struct err *diff_fence(const struct mailbox_header *m, const struct replica_mailbox *r,
+                       const struct replica_records *rrec, uint64_t floor, int64_t now);
+
+/* How much a replica may have expunged on the master with one mailbox: refused is what exceeds both numbers. */
+struct expunge_limit {
+    bool set; /* false: no limit */
+    uint32_t messages;
+    uint32_t percent; /* of the master's messages */
+};
+/* A number, a percentage ("10%"), or both, with "and" between them or not; "no": no limit. False: something else. */
+bool diff_read_limit(const char *text, struct expunge_limit *out);
+/* ERR_CONFLICT, which names the number, if the rows expunge more. */
+struct err *diff_brake(const struct mailbox_header *m, const struct compare_result *c,
+                       const struct expunge_limit *limit);
+
+/* ---- what may be sent although the master must stay as it is (withhold.c) ---- */
+
+struct withheld {
+    bool *also; /* records of the master to send whatever their modseq */
+    bool *hold; /* and those that must not be sent */
+    struct compare_result kept; /* rows that only a change of the master can settle */
+    bool keeps_annotations;     /* those of the mailbox are the replica's, and differ */
+};
+
+/*
+ * Of a comparison, everything that cannot lose anything of the replica's: new messages, expunges, and changes of
+ * records that the replica provably has as the master once sent them. Records that differ in modseq and
+ * LAST_UPDATED only lose nothing, and are left. The result lives in a.
+ */
+void diff_withhold(struct arena *a, const struct mailbox_header *m, const struct records *rec,
+                   const struct replica_mailbox *r, const struct replica_records *rrec, const struct compare_result *c,
+                   struct withheld *out);
 
 /* ---- mending what the comparison found (§7.1, §7.7) ---- */
 

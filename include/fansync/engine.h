@@ -17,6 +17,7 @@
 #include "fansync/map.h"
 #include "fansync/session.h"
 #include "fansync/slice.h"
+#include "fansync/diff.h"
 #include "fansync/store.h"
 
 struct engine_options {
@@ -41,6 +42,7 @@ struct engine_options {
     struct err *(*connect_master)(void *ctx, struct session **out);
     void *connect_master_ctx;
     const char *no_master; /* why there is none, for messages */
+    struct expunge_limit max_expunge; /* by copyback, on the master */
     /* Called after a mailbox of the master was changed: other channels have to hear of it. */
     void (*changed_master)(void *ctx, struct slice name);
     void *changed_master_ctx;

@@ -51,6 +51,7 @@ enum { /* capabilities of the greeting */
     CAP_SIEVE_MAILBOX = 1 << 2,
     CAP_ARCHIVE = 1 << 3,
     CAP_UNMAILBOX_ID = 1 << 4, /* APPLY UNMAILBOX may name the uniqueid (Cyrus after 3.12) */
+    CAP_LONG_THRID = 1 << 5, /* told by the version, 3.13 or later: sums with thread ids of 16 digits */
 };
 
 struct session;

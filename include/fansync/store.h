@@ -22,6 +22,7 @@
 #include "fansync/names.h"
 #include "fansync/slice.h"
 #include "fansync/snapshot.h"
+#include "fansync/sync_crc.h"
 
 struct store;
 
@@ -95,7 +96,7 @@ struct err *mailbox_records(struct mailbox *m, struct arena *a, uint64_t since_m
                             struct records *out);
 
 /* The two sync CRCs computed from all live records (spec/store.md §5.6), not as stored. */
-struct err *mailbox_compute_crcs(struct mailbox *m, uint32_t *basic, uint32_t *annot);
+struct err *mailbox_compute_crcs(struct mailbox *m, struct sync_crcs *out);
 
 /* Releases all locks; snapshots stay valid with their arena. */
 void store_mailbox_close(struct mailbox *m);

@@ -66,7 +66,7 @@ static uint32_t virtual_crc(uint32_t uid, const char *name, const char *fmt, uns
     return sync_crc_annotation(uid, slice_of(entry, (size_t)ne), slice_of("", 0), slice_of(value, (size_t)nv));
 }
 
-static uint32_t annotations_crc(const struct mailbox_header *h, const struct records *rec, size_t i)
+static uint32_t annotations_crc(const struct records *rec, size_t i, bool long_thrid)
 {
     uint32_t uid = rec->uid[i], crc = 0;
     for (size_t k = 0; rec->annotations && k < rec->annotations[i].n; k++) {
@@ -74,7 +74,7 @@ static uint32_t annotations_crc(const struct mailbox_header *h, const struct rec
         crc ^= sync_crc_annotation(uid, a->entry, a->userid, a->value);
     }
     if (rec->cid[i])
-        crc ^= virtual_crc(uid, "thrid", h->minor >= 20 ? "%016llx" : "%llx", rec->cid[i]);
+        crc ^= virtual_crc(uid, "thrid", long_thrid ? "%016llx" : "%llx", rec->cid[i]);
     if (rec->savedate[i])
         crc ^= virtual_crc(uid, "savedate", "%llu", (unsigned long long)rec->savedate[i]);
     if (rec->createdmodseq[i])
@@ -82,24 +82,40 @@ static uint32_t annotations_crc(const struct mailbox_header *h, const struct rec
     return crc;
 }
 
+uint32_t sync_crc_basic_as(const struct mailbox_header *h, const struct records *rec, size_t i, uint64_t modseq,
+                           int64_t last_updated)
+{
+    return sync_crc_basic(rec->uid[i], modseq, last_updated, flags_crc(h, rec, i), rec->internaldate[i],
+                          &rec->guid[i]);
+}
+
 struct sync_crcs sync_crc_record(const struct mailbox_header *h, const struct records *rec, size_t i)
 {
-    uint32_t basic = sync_crc_basic(rec->uid[i], rec->modseq[i], rec->last_updated[i], flags_crc(h, rec, i),
-                                    rec->internaldate[i], &rec->guid[i]);
-    return (struct sync_crcs){ basic, annotations_crc(h, rec, i) };
+    struct sync_crcs c = { sync_crc_basic_as(h, rec, i, rec->modseq[i], rec->last_updated[i]),
+                           annotations_crc(rec, i, false), 0 };
+    bool begins_with_zero = rec->cid[i] && rec->cid[i] >> 60 == 0;
+    c.annot_long = begins_with_zero ? annotations_crc(rec, i, true) : c.annot;
+    return c;
 }
 
 struct sync_crcs sync_crc_compute(const struct mailbox_header *h, const struct records *rec)
 {
-    struct sync_crcs sum = { 0, SYNC_CRC_ANNOT_START };
+    struct sync_crcs sum = { 0, SYNC_CRC_ANNOT_START, SYNC_CRC_ANNOT_START };
     for (size_t i = 0; i < rec->n; i++) {
         if (rec->flags[i] & REC_EXPUNGED)
             continue;
         struct sync_crcs c = sync_crc_record(h, rec, i);
         sum.basic ^= c.basic;
         sum.annot ^= c.annot;
+        sum.annot_long ^= c.annot_long;
     }
     if (h->minor < 13)
-        sum.annot = 0; /* has none */
+        sum.annot = sum.annot_long = 0; /* has none */
     return sum;
+}
+
+bool sync_crcs_match(const struct sync_crcs *c, uint32_t basic, uint32_t annot)
+{
+    bool same = c->basic == basic || c->basic == 0 || basic == 0;
+    return same && (annot == 0 || c->annot == 0 || annot == c->annot || annot == c->annot_long);
 }

@@ -99,6 +99,7 @@ const struct config_option config_options[] = {
     CHANNEL("sync_copyback_authname", CONFIG_STRING, NULL),
     CHANNEL("sync_copyback_realm", CONFIG_STRING, NULL),
     CHANNEL("sync_copyback_password", CONFIG_STRING, NULL),
+    CHANNEL("sync_copyback_max_expunge", CONFIG_STRING, "100 and 10%"),
     STRING("temp_path", "/tmp"),
     SWITCH("sync_log", "no"),
     SWITCH("sync_log_chain", "no"),

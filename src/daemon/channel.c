@@ -56,10 +56,20 @@ static void open_cache(struct channel *c)
     free(path);
 }
 
+static struct err *read_max_expunge(struct channel *c)
+{
+    const char *text = config_channel_string(c->config, c->name, "sync_copyback_max_expunge");
+    if (diff_read_limit(text, &c->max_expunge))
+        return NULL;
+    return err_new(ERR_CONFIG, "sync_copyback_max_expunge: '%s' is not a number of messages, a percentage (10%%), both, or no",
+                   text);
+}
+
 struct err *channel_open(struct channel *c, const struct config *config, struct store *store,
                          const struct channel_options *o)
 {
     *c = (struct channel){ .config = config, .store = store, .o = *o, .name = o->connect.channel };
+    TRY(read_max_expunge(c));
     TRY(connector_init(&c->replica, config, &o->connect));
     connector_init_master(&c->master, config, &o->connect);
     c->folder = path_of(config, c->name, "");
@@ -98,6 +108,7 @@ struct engine *channel_engine(struct channel *c, struct err *(*connect)(void *ct
         .connect_master = c->master.missing ? NULL : connect_master,
         .connect_master_ctx = &c->master,
         .no_master = c->master.missing,
+        .max_expunge = c->max_expunge,
         .changed_master = notify_channels,
         .changed_master_ctx = &c->notify,
         .cache = c->cache,

@@ -34,6 +34,7 @@ struct channel {
     char *folder;     /* of its logs, with a slash at the end */
     char *log;
     struct connector replica, master;
+    struct expunge_limit max_expunge;
     struct notify notify;
     struct cache *cache; /* NULL: none */
 };

@@ -4,6 +4,8 @@
  */
 #include "fansync/diff.h"
 
+#include <string.h>
+
 static uint32_t option_bits(struct slice letters)
 {
     uint32_t bits = 0;
@@ -73,7 +75,8 @@ static const char *first_difference(const struct mailbox_header *m, struct slice
         return "ACL";
     if (reverseacls && !same_or_unsaid(m->raclmodseq, r->raclmodseq))
         return "RACLMODSEQ";
-    if (m->xconvmodseq != 0 && m->xconvmodseq != r->xconvmodseq)
+    /* A replica's own conversations may be ahead, which does no harm. */
+    if (r->xconvmodseq != 0 && m->xconvmodseq > r->xconvmodseq)
         return "XCONVMODSEQ";
     if (!diff_annotations_equal(&m->annotations, &r->annotations))
         return "ANNOTATIONS";
@@ -84,7 +87,8 @@ static const char *first_difference(const struct mailbox_header *m, struct slice
     return NULL;
 }
 
-/* What the replica would refuse with CHECKSUM (§5.3 no. 6), found before it is asked. */
+/* What the replica would refuse with CHECKSUM (§5.3 no. 6), found before it is asked. XCONVMODSEQ is not among
+ * them: left out of a command, it is not looked at. */
 const char *diff_replica_is_ahead(const struct mailbox_header *m, const struct replica_mailbox *r)
 {
     if (r->highestmodseq > m->highestmodseq)
@@ -93,9 +97,21 @@ const char *diff_replica_is_ahead(const struct mailbox_header *m, const struct r
         return "UIDVALIDITY";
     if (r->last_uid > m->last_uid)
         return "LAST_UID";
-    if (m->xconvmodseq != 0 && r->xconvmodseq > m->xconvmodseq)
-        return "XCONVMODSEQ";
     return NULL;
+}
+
+struct mailbox_header diff_merged_header(const struct mailbox_header *m, const struct replica_mailbox *r)
+{
+    struct mailbox_header out = *m;
+    if (r->highestmodseq > m->highestmodseq)
+        out.highestmodseq = r->highestmodseq;
+    if (r->uidvalidity > m->uidvalidity)
+        out.uidvalidity = r->uidvalidity;
+    if (r->last_uid > m->last_uid)
+        out.last_uid = r->last_uid;
+    if (r->foldermodseq > m->entry.foldermodseq)
+        out.entry.foldermodseq = r->foldermodseq;
+    return out;
 }
 
 enum mailbox_verdict diff_mailbox(const struct mailbox_header *m, struct slice type,
@@ -121,5 +137,5 @@ enum mailbox_verdict diff_mailbox(const struct mailbox_header *m, struct slice t
         *what = "DELETEDMODSEQ";
         return MAILBOX_FORGOTTEN;
     }
-    return MAILBOX_UPDATE;
+    return strncmp(*what, "SYNC_CRC", 8) == 0 ? MAILBOX_SUMS : MAILBOX_UPDATE;
 }

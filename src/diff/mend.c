@@ -124,11 +124,16 @@ static void mark_dying(struct mender *d, const struct compare_result *c)
  * the original's own createdmodseq, at most its modseq now. A copy that the replica has already, and that
  * was expunged there, is none: its original is what somebody wanted to keep.
  */
+static uint64_t created(const struct replica_detail *t)
+{
+    return t->createdmodseq < t->modseq ? t->createdmodseq : t->modseq; /* whatever the replica says */
+}
+
 static bool is_copy(const struct mender *d, size_t i, const struct replica_detail *t)
 {
     const struct records *rec = d->rec;
     return rec->uid[i] > t->uid && rec->internaldate[i] == t->internaldate && rec->size[i] == t->size &&
-           rec->savedate[i] == t->savedate && rec->createdmodseq[i] >= t->createdmodseq &&
+           rec->savedate[i] == t->savedate && rec->createdmodseq[i] >= created(t) &&
            rec->createdmodseq[i] <= t->modseq && !d->dying[i];
 }
 
@@ -215,7 +220,7 @@ static size_t append_theirs(struct mender *d, const struct replica_detail *t, ui
     o->size[k] = t->size;
     o->guid[k] = t->guid;
     o->savedate[k] = t->savedate;
-    o->createdmodseq[k] = t->createdmodseq;
+    o->createdmodseq[k] = created(t);
     take_flags(d, k, t);
     need_message(d, k, t->uid, true);
     return k;
@@ -341,6 +346,7 @@ static void sum(struct sync_crcs *s, struct sync_crcs c)
 {
     s->basic ^= c.basic;
     s->annot ^= c.annot;
+    s->annot_long ^= c.annot_long;
 }
 
 static void sum_result(struct mender *d)
@@ -356,7 +362,7 @@ static void sum_result(struct mender *d)
             sum(s, sync_crc_record(&d->out->m, o, k));
     }
     if (d->m->minor < 13)
-        s->annot = 0;
+        s->annot = s->annot_long = 0;
 }
 
 /* ---- order ---- */

@@ -223,16 +223,13 @@ struct err *mailbox_records(struct mailbox *m, struct arena *a, uint64_t since_m
     return read_selected(m, a, &s, out);
 }
 
-struct err *mailbox_compute_crcs(struct mailbox *m, uint32_t *basic, uint32_t *annot)
+struct err *mailbox_compute_crcs(struct mailbox *m, struct sync_crcs *out)
 {
     struct arena a = ARENA_INIT;
     struct records all;
     struct err *err = mailbox_records(m, &a, 0, 0, &all);
-    if (!err) {
-        struct sync_crcs c = sync_crc_compute(m->h, &all);
-        *basic = c.basic;
-        *annot = c.annot;
-    }
+    if (!err)
+        *out = sync_crc_compute(m->h, &all);
     arena_free(&a);
     return err;
 }

@@ -48,10 +48,12 @@ static void applied(void *ctx, const struct answer *a)
     struct work *w = ctx;
     if (!a->err) {
         count_part(w);
-        if (w->part.complete)
+        if (w->part.complete) {
             w->state = WORK_DONE;
-        else
+            withhold_settle(w);
+        } else {
             next_part(w);
+        }
         return;
     }
     if (a->err->kind == ERR_CHECKSUM)
@@ -71,7 +73,7 @@ static struct err *send_mailbox(struct work *w)
     const char *verb = e->o.local_only ? "APPLY LOCAL_MAILBOX" : "APPLY MAILBOX";
     struct mailbox_command c = {
         .m = w->m, .rec = &w->rec, .type = w->type, .partition = w->partition, .r = w->r, .have = w->have,
-        .part = w->part, .also = w->also, .guard = w->guard, .sync_crc = w->sync_crc, .sync_crc_annot = w->sync_crc_annot,
+        .part = w->part, .also = w->also, .hold = w->hold, .guard = w->guard, .sync_crc = w->sync_crc, .sync_crc_annot = w->sync_crc_annot,
     };
     log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(w->entry->name));
     struct buf *b = session_begin(e->session, verb, NULL, NULL, applied, w);

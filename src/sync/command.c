@@ -133,8 +133,8 @@ static void put_full_header(struct buf *b, const struct mailbox_command *c)
     dlist_put_i64(b, "LAST_APPENDDATE", m->last_appenddate);
     dlist_put_i64(b, "POP3_LAST_LOGIN", m->pop3_last_login);
     dlist_put_i64(b, "POP3_SHOW_AFTER", m->pop3_show_after);
-    if (m->xconvmodseq)
-        dlist_put_u64(b, "XCONVMODSEQ", m->xconvmodseq);
+    if (m->xconvmodseq && !(c->r && c->r->xconvmodseq > m->xconvmodseq))
+        dlist_put_u64(b, "XCONVMODSEQ", m->xconvmodseq); /* a higher one of the replica's own stays */
     if (m->raclmodseq)
         dlist_put_u64(b, "RACLMODSEQ", m->raclmodseq);
     if (m->usergroups.n)
@@ -188,6 +188,8 @@ static void put_guard(struct buf *b, const struct replica_mailbox *r)
 static bool is_sent(const struct mailbox_command *c, size_t i, uint64_t *modseq)
 {
     bool in_part = diff_record_in_part(c->rec, i, c->have, &c->part, modseq);
+    if (c->hold && c->hold[i])
+        return false;
     if (!c->also || !c->part.complete || !c->also[i])
         return in_part;
     if (c->rec->flags[i] & REC_EXPUNGED)

@@ -17,6 +17,7 @@ struct mailbox_command {
     /* Records to send besides, with the last part; parallel to rec, or NULL. An expunged one
      * gets the highest modseq, so that the replica's, which is live, cannot be newer. */
     const bool *also;
+    const bool *hold; /* records not to send, whatever else says so; parallel to rec, or NULL */
     bool guard; /* send SINCE_*: refuse if the replica is not in the state r */
     uint32_t sync_crc;
     uint32_t sync_crc_annot;

@@ -16,7 +16,7 @@
 
 /* ---- asking ---- */
 
-/* thrid is written in 16 digits, and counted without leading zeros (spec/store.md §5.6). */
+/* thrid is written in 16 digits, and counted here without leading zeros, as in sync_crcs.annot. */
 static uint32_t wire_annotation_crc(uint32_t uid, struct slice entry, struct slice userid, struct slice value)
 {
     if (userid.n == 0 && slice_eqs(entry, "/vendor/cmu/cyrus-imapd/thrid"))
@@ -113,7 +113,7 @@ static struct err *ask_full(struct work *w)
 /* ---- deciding ---- */
 
 /* Says the first few differences; the numbers are for the operator who has to choose. */
-struct err *compare_conflict(struct work *w, const struct compare_result *c)
+struct err *compare_conflict(struct work *w, const struct compare_result *c, bool annotations, struct err *why)
 {
     enum { TOLD = 3 };
     struct buf b = BUF_INIT;
@@ -124,8 +124,13 @@ struct err *compare_conflict(struct work *w, const struct compare_result *c)
         if (n++ < TOLD)
             buf_printf(&b, "%suid %u %s", n > 1 ? "; " : "", c->d[i].uid, compare_row_text(c->d[i].row));
     }
-    struct err *err = err_new(ERR_CONFLICT, "both sides have changed, and the master may not be changed: "
-                              "%zu messages differ: %s%s", n, buf_cstr(&b), n > TOLD ? "; ..." : "");
+    if (n > TOLD)
+        buf_adds(&b, "; ...");
+    if (annotations)
+        buf_printf(&b, "%sits annotations differ", n ? "; " : "");
+    struct err *err = err_new(ERR_CONFLICT, "both sides have changed, and %s: %zu messages differ: %s",
+                              why ? why->msg : "the master may not be changed", n, buf_cstr(&b));
+    err_free(why);
     log_msg(LOG_ERR, "SYNCERROR: both sides have changed: mailbox=<" SLICE_FMT "> messages=<%zu>",
             SLICE_ARG(w->entry->name), n);
     w->unit->engine->counters.conflicts++;
@@ -133,7 +138,7 @@ struct err *compare_conflict(struct work *w, const struct compare_result *c)
     return err;
 }
 
-static struct err *send_expunge(struct work *w, const uint32_t *uid, size_t n)
+struct err *compare_expunge(struct work *w, const uint32_t *uid, size_t n)
 {
     struct session *s = w->unit->engine->session;
     struct buf *b = session_begin(s, "APPLY EXPUNGE", NULL, NULL, failed_if_refused, w);
@@ -162,9 +167,8 @@ struct err *compare_load_all(struct work *w)
     store_mailbox_close(mb);
     if (err)
         return err;
-    struct sync_crcs c = sync_crc_compute(w->m, &w->rec);
-    w->sync_crc = c.basic;
-    w->sync_crc_annot = c.annot;
+    w->computed = sync_crc_compute(w->m, &w->rec);
+    work_use_computed(w);
     return NULL;
 }
 
@@ -203,7 +207,7 @@ struct err *compare_update(struct work *w, const struct compare_result *c, const
     w->guard = w->unit->engine->o.force && n == 0 && w->have.since_uid > 0; /* an EXPUNGE changes the sums */
     w->state = WORK_SEND;
     mark_also(w, c, ROW_EXPUNGE_AGAIN);
-    return n ? send_expunge(w, uid, n) : NULL;
+    return n ? compare_expunge(w, uid, n) : NULL;
 }
 
 static uint32_t *uids_of(struct work *w, const struct compare_result *c, enum compare_row x, enum compare_row y,
@@ -217,11 +221,16 @@ static uint32_t *uids_of(struct work *w, const struct compare_result *c, enum co
     return uid;
 }
 
+uint32_t *compare_stale(struct work *w, const struct compare_result *c, size_t *n)
+{
+    return uids_of(w, c, ROW_STALE, ROW_STALE, n);
+}
+
 /* Expunges what the master has forgotten, and has the update sent. */
 static struct err *update(struct work *w, const struct compare_result *c)
 {
     size_t n;
-    uint32_t *stale = uids_of(w, c, ROW_STALE, ROW_STALE, &n);
+    uint32_t *stale = compare_stale(w, c, &n);
     return compare_update(w, c, stale, n);
 }
 
@@ -251,11 +260,19 @@ static bool can_be_forced(const struct work *w, const struct compare_result *c)
     return l->n == 0 || l->r[l->n - 1].uid <= w->m->last_uid;
 }
 
+/* A replica that says impossible things is not believed what it says of its records either. */
+static struct err *may_be_forced(struct work *w, const struct compare_result *c)
+{
+    struct err *why = copyback_fence(w);
+    return why || !can_be_forced(w, c) ? compare_conflict(w, c, false, why) : NULL;
+}
+
 static struct err *force(struct work *w, const struct compare_result *c)
 {
     size_t n;
-    if (!can_be_forced(w, c)) {
-        work_fail(w, compare_conflict(w, c));
+    struct err *conflict = may_be_forced(w, c);
+    if (conflict) {
+        work_fail(w, conflict);
         return NULL;
     }
     uint32_t *gone = uids_of(w, c, ROW_STALE, ROW_EXPUNGE_AGAIN, &n);
@@ -263,6 +280,24 @@ static struct err *force(struct work *w, const struct compare_result *c)
     mark_also(w, c, ROW_TOUCH);
     w->part = (struct record_part){ true, w->m->last_uid, w->m->highestmodseq };
     return err;
+}
+
+/* Implausible numbers stop everything; too many expunges, and having nobody to tell the master, only copyback. */
+static struct err *mend_or_withhold(struct work *w, const struct compare_result *c)
+{
+    struct engine *e = w->unit->engine;
+    struct err *why = copyback_fence(w);
+    if (why) {
+        tell_differences(w, c);
+        work_fail(w, compare_conflict(w, c, false, why));
+        return NULL;
+    }
+    why = diff_brake(w->m, c, &e->o.max_expunge);
+    if (!why && e->o.connect_master && master_session(e)) {
+        tell_differences(w, c);
+        return copyback_run(w, *c);
+    }
+    return withhold_run(w, c, why);
 }
 
 static struct err *compare_one(struct work *w)
@@ -276,13 +311,10 @@ static struct err *compare_one(struct work *w)
     struct compare_result c = diff_compare(&w->unit->arena, w->m, &w->rec, w->r, &w->replica_records);
     if (!wants_master(w, &c))
         return update(w, &c);
+    if (!e->o.force)
+        return mend_or_withhold(w, &c);
     tell_differences(w, &c);
-    if (e->o.force)
-        return force(w, &c);
-    if (master_session(e))
-        return copyback_run(w, c);
-    work_fail(w, compare_conflict(w, &c));
-    return NULL;
+    return force(w, &c);
 }
 
 /* ---- the phase ---- */

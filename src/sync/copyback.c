@@ -80,6 +80,17 @@ static struct err *reserve_own(struct work *w, const struct mend *m)
 
 /* ---- the change itself ---- */
 
+/* In the form of the master's own server, which the stored one shows; else the version of the index does. */
+static uint32_t own_annot_crc(const struct work *w, const struct sync_crcs *c)
+{
+    bool tells = w->computed.annot != w->computed.annot_long;
+    if (tells && w->m->sync_crc_annot == w->computed.annot)
+        return c->annot;
+    if (tells && w->m->sync_crc_annot == w->computed.annot_long)
+        return c->annot_long;
+    return sync_crc_annot(c, w->m->minor >= 20);
+}
+
 /* Every value of the mailbox is echoed: what is left out would be deleted. */
 static struct err *apply_mailbox(struct work *w, const struct mend *m)
 {
@@ -90,7 +101,7 @@ static struct err *apply_mailbox(struct work *w, const struct mend *m)
     struct mailbox_command c = {
         .m = &m->m, .rec = &m->rec, .type = w->type, .partition = w->m->entry.partition, .r = &self,
         .have = { 0, 0 }, .part = { true, m->m.last_uid, m->m.highestmodseq }, .guard = true,
-        .sync_crc = m->crc.basic, .sync_crc_annot = m->crc.annot,
+        .sync_crc = m->crc.basic, .sync_crc_annot = own_annot_crc(w, &m->crc),
     };
     struct err *fault = NULL;
     uint64_t nrecords;
@@ -125,6 +136,28 @@ static struct err *tell_master(struct work *w, const struct mend *m)
     TRY(reserve_own(w, m));
     TRY(check_still_there(w));
     return apply_mailbox(w, m);
+}
+
+/* ---- sums ---- */
+
+struct err *copyback_recalculate(struct work *w)
+{
+    struct mend m = { .m = *w->m, .crc = w->computed };
+    struct err *err = w->entry->kind == 'f' ? master_enable_sieve(w->unit->engine) : NULL;
+    if (!err)
+        err = tell_master(w, &m);
+    if (session_dead(w->unit->engine->master))
+        master_drop(w->unit->engine);
+    return err;
+}
+
+/* ---- what the replica may say ---- */
+
+struct err *copyback_fence(struct work *w)
+{
+    uint64_t floor;
+    TRY(store_owner_modseq(w->unit->engine->o.store, w->entry->name, &floor));
+    return diff_fence(w->m, w->r, &w->replica_records, floor, (int64_t)time(NULL));
 }
 
 /* ---- plans ---- */
@@ -166,7 +199,7 @@ static struct err *try_plan(struct attempt *t, bool *again, struct err **fault)
     if (*fault || w->state == WORK_FAILED || !t->mend.needed)
         return NULL;
     if (!master_session(w->unit->engine)) {
-        *fault = compare_conflict(w, &t->rows);
+        *fault = compare_conflict(w, &t->rows, false, NULL);
         return NULL;
     }
     if (w->entry->kind == 'f')

@@ -53,6 +53,8 @@ void engine_free(struct engine *e)
     master_drop(e);
     arena_free(&e->staged_arena);
     arena_free(&e->locks_arena);
+    map_free(&e->told_sums);
+    arena_free(&e->told_arena);
     cache_changes_free(&e->remembered);
     free(e);
 }
@@ -172,6 +174,7 @@ struct err *engine_session(struct engine *e)
         return err;
     }
     e->sieve_mailbox = g.enabled & CAP_SIEVE_MAILBOX;
+    e->long_thrid = session_capabilities(e->session) & CAP_LONG_THRID;
     say_enabled(e, g.enabled);
     return NULL;
 }

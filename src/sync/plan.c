@@ -81,6 +81,13 @@ static struct err *named_entries(struct unit *u)
     return NULL;
 }
 
+static struct err *compute_sums(struct work *w, struct mailbox *mb)
+{
+    TRY(mailbox_compute_crcs(mb, &w->computed));
+    w->wrong_sums = !sync_crcs_match(&w->computed, w->m->sync_crc, w->m->sync_crc_annot);
+    return NULL;
+}
+
 /* Records and sums of an opened mailbox that differs. */
 static struct err *load_records(struct work *w, struct mailbox *mb)
 {
@@ -90,9 +97,18 @@ static struct err *load_records(struct work *w, struct mailbox *mb)
     u->engine->window_records += w->rec.n;
     w->sync_crc = w->m->sync_crc;
     w->sync_crc_annot = w->m->sync_crc_annot;
-    if (u->attempt > 0)
-        TRY(mailbox_compute_crcs(mb, &w->sync_crc, &w->sync_crc_annot));
+    bool other_form = (w->m->minor >= 20) != u->engine->long_thrid;
+    if (u->attempt == 0 && !other_form)
+        return NULL;
+    TRY(compute_sums(w, mb));
+    work_use_computed(w);
     return NULL;
+}
+
+void work_use_computed(struct work *w)
+{
+    w->sync_crc = w->computed.basic;
+    w->sync_crc_annot = sync_crc_annot(&w->computed, w->unit->engine->long_thrid);
 }
 
 bool work_raises_foldermodseq(const struct work *w)
@@ -101,13 +117,52 @@ bool work_raises_foldermodseq(const struct work *w)
     return w->r->foldermodseq > w->m->entry.foldermodseq && !o->force && o->connect_master;
 }
 
+/*
+ * Sums differ and nothing else: an update has nothing newer to send, so either the master's stored sums are wrong,
+ * which the records tell, or the records have to be compared.
+ */
+static struct err *look_behind_the_sums(struct work *w, struct mailbox *mb, enum mailbox_verdict *v)
+{
+    TRY(compute_sums(w, mb));
+    if (sync_crcs_match(&w->computed, w->r->sync_crc, w->r->sync_crc_annot)) {
+        *v = MAILBOX_UNCHANGED;
+        return NULL;
+    }
+    log_msg(LOG_NOTICE, "SYNC_NOTICE: CRC failure on sync " SLICE_FMT ", recalculating counts and trying again",
+            SLICE_ARG(w->entry->name));
+    log_msg(LOG_ERR, "CRC failure on sync for " SLICE_FMT ", trying full update", SLICE_ARG(w->entry->name));
+    return NULL;
+}
+
+/* The replica's counters are ahead, the records are the same: nothing can be lost, and without copyback nothing can
+ * be done. */
+static bool is_only_ahead(const struct work *w)
+{
+    const struct engine_options *o = &w->unit->engine->o;
+    if (o->force || o->connect_master || w->m->sync_crc == 0 || w->r->sync_crc == 0)
+        return false;
+    struct mailbox_header merged = diff_merged_header(w->m, w->r);
+    return diff_mailbox(&merged, w->type, w->r, o->reverseacls, NULL) == MAILBOX_UNCHANGED;
+}
+
+static struct err *verdict(struct work *w, struct mailbox *mb, enum mailbox_verdict *v, const char **what)
+{
+    *v = diff_mailbox(w->m, w->type, w->r, w->unit->engine->o.reverseacls, what);
+    if (*v == MAILBOX_SUMS)
+        return look_behind_the_sums(w, mb, v);
+    if (*v == MAILBOX_AHEAD && is_only_ahead(w))
+        *v = MAILBOX_UNCHANGED;
+    return NULL;
+}
+
 static struct err *decide(struct work *w, struct mailbox *mb)
 {
     struct unit *u = w->unit;
     const char *what;
+    enum mailbox_verdict v;
     w->m = mailbox_header(mb);
     w->type = mbentry_wire_type(&u->arena, &w->m->entry);
-    enum mailbox_verdict v = diff_mailbox(w->m, w->type, w->r, u->engine->o.reverseacls, &what);
+    TRY(verdict(w, mb, &v, &what));
     bool mismatch = map_get(&u->mismatch, w->entry->name) != NULL;
     if (w->r && (v == MAILBOX_UNCHANGED || v == MAILBOX_UPDATE) && work_raises_foldermodseq(w)) {
         v = MAILBOX_AHEAD;

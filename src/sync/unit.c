@@ -175,8 +175,10 @@ void unit_free(struct unit *u)
     map_each(&u->refused, free_refusal, NULL);
     map_free(&u->refused);
     map_free(&u->asked_ids);
-    for (size_t i = 0; i < u->nwork; i++)
+    for (size_t i = 0; i < u->nwork; i++) {
         err_free(u->work[i].err);
+        err_free(u->work[i].conflict);
+    }
     err_free(u->err);
     arena_free(&u->arena);
     struct unit fresh = {

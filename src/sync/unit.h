@@ -42,8 +42,13 @@ struct work {
     struct replica_details details;
     bool *also; /* records to send whatever their modseq (-O), parallel to rec; or NULL */
     bool guard; /* the replica's state is known well enough to send SINCE_* */
-    uint32_t sync_crc, sync_crc_annot;
+    uint32_t sync_crc, sync_crc_annot; /* to send: as stored, or as computed */
     uint64_t uploads, records; /* of the part on its way; counted when it is confirmed */
+    struct sync_crcs computed;         /* of all records, once they were read for it */
+    bool wrong_sums; /* the master's stored ones are not those of its records */
+    /* Why the mailbox stays in conflict although what can be sent is sent (withhold.c); or NULL */
+    struct err *conflict;
+    bool *hold; /* records that must not be sent, parallel to rec; or NULL */
     bool shell_sent; /* failed, but made empty for the sake of the user's others */
     struct err *err;
 };
@@ -111,6 +116,7 @@ struct engine {
     bool master_sieve;        /* it was told that #sieve mailboxes come */
     bool master_told;         /* that it cannot be had */
     bool sieve_mailbox;       /* enabled on this session */
+    bool long_thrid;          /* the replica counts thread ids in 16 digits (sync_crc.h) */
     enum err_kind lost_by;          /* how the last session ended that was lost */
     struct session_counters closed; /* of sessions that have ended */
     struct engine_counters counters;
@@ -119,6 +125,8 @@ struct engine {
     bool restart_due;  /* something has been staged since the last RESTART */
     size_t window_records; /* loaded by the window's snapshots */
     struct cache_changes remembered; /* by the window, committed at its end */
+    struct map told_sums;  /* names of mailboxes whose stored sums were found to be wrong */
+    struct arena told_arena;
     struct map locks;      /* owner -> sync lock, held by the window for all its units */
     struct arena locks_arena;
     const struct engine_item *run; /* the items of this engine_run */
@@ -166,6 +174,8 @@ bool engine_remembers(struct engine *e, const struct replica_mailbox *r);
 
 /* plan.c: reads the master's side and decides; no network. */
 void unit_plan(struct unit *u);
+/* The sums to send are the computed ones, in the replica's form. */
+void work_use_computed(struct work *w);
 
 /* folders.c: deletions and renames. */
 bool unit_wants_folders(const struct unit *u);
@@ -182,10 +192,24 @@ struct err *window_compare(struct engine *e, struct unit *units, size_t n);
 struct err *compare_load_all(struct work *w);
 /* The replica's copy of the folder's own modseq is higher, and the master's can be raised. */
 bool work_raises_foldermodseq(const struct work *w);
+/* Expunges the uids on the replica; the answer may fail w. */
+struct err *compare_expunge(struct work *w, const uint32_t *uid, size_t n);
+/* The uids of the rows that the replica alone settles by an expunge. */
+uint32_t *compare_stale(struct work *w, const struct compare_result *c, size_t *n);
 /* Expunges the uids on the replica and makes w WORK_SEND. */
 struct err *compare_update(struct work *w, const struct compare_result *c, const uint32_t *uid, size_t n);
-/* The error of a mailbox that would need a change on the master; counted. */
-struct err *compare_conflict(struct work *w, const struct compare_result *c);
+/* The error of a mailbox that would need a change on the master; counted. annotations: those of the
+ * mailbox differ too. why: why the master may not be changed, taken over; NULL: there is no copyback. */
+struct err *compare_conflict(struct work *w, const struct compare_result *c, bool annotations, struct err *why);
+
+/* withhold.c: sends what cannot lose anything of the replica's; w becomes WORK_SEND, WORK_SAME or WORK_FAILED. why as
+ * above. The error is the session's. */
+struct err *withhold_run(struct work *w, const struct compare_result *c, struct err *why);
+/* Everything that is sent has been confirmed: what stays in conflict fails now. */
+void withhold_settle(struct work *w);
+
+/* recalculate.c: stored sums of the master that are wrong are corrected by its own server, or told once. */
+void window_recalculate(struct unit *units, size_t n);
 
 /* detail.c: the records of the replica that the rows want, with all they say, into w->details. */
 struct err *detail_ask(struct work *w, const struct compare_result *c);
@@ -199,6 +223,10 @@ struct err *master_enable_sieve(struct engine *e);
 /* copyback.c: changes the master as the comparison wants; w becomes WORK_SEND or WORK_FAILED.
  * An error is the replica's session's. */
 struct err *copyback_run(struct work *w, struct compare_result c);
+/* Whether what the replica says is plausible enough to act on (diff_fence). */
+struct err *copyback_fence(struct work *w);
+/* Has the master's server calculate its sums anew; w->computed are the right ones. */
+struct err *copyback_recalculate(struct work *w);
 
 /* tell.c: the differences of a mailbox in the log, in the stock client's words. */
 void tell_differences(const struct work *w, const struct compare_result *c);

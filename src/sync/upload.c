@@ -61,7 +61,7 @@ void engine_forget_staged(struct engine *e)
 static bool needs_message(const struct work *w, size_t i)
 {
     uint64_t modseq;
-    return w->rec.uid[i] > w->have.since_uid && !(w->rec.flags[i] & REC_UNLINKED) &&
+    return w->rec.uid[i] > w->have.since_uid && !(w->rec.flags[i] & REC_UNLINKED) && !(w->hold && w->hold[i]) &&
            diff_record_in_part(&w->rec, i, w->have, &w->part, &modseq);
 }
 

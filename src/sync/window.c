@@ -165,6 +165,7 @@ static struct err *run_phases(struct engine *e, struct unit *units, size_t n)
         return err_new(ERR_INTERRUPTED, "interrupted");
     TRY(settle_folders(e, units, n));
     TRY(window_compare(e, units, n));
+    window_recalculate(units, n);
     TRY(run_rounds(e, units, n));
     for (size_t k = 0; k < n; k++)
         if (!units[k].absent && !units[k].postponed && units[k].asked && units[k].planned)

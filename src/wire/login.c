@@ -6,6 +6,7 @@
  */
 #include "login.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -105,6 +106,16 @@ static void add_capability(struct login *l, struct slice words)
     }
 }
 
+/* "* OK HOST Cyrus sync server 3.12.1-Debian-..." */
+static void note_version(struct login *l)
+{
+    static const char words[] = "Cyrus sync server ";
+    unsigned major, minor;
+    const char *at = strstr(buf_cstr(&l->line), words);
+    if (at && sscanf(at + sizeof words - 1, "%u.%u", &major, &minor) == 2 && (major > 3 || (major == 3 && minor >= 13)))
+        l->caps |= CAP_LONG_THRID;
+}
+
 /* imapd greets with its capabilities in brackets, or at least with its name. */
 static bool is_imap_greeting(struct login *l)
 {
@@ -129,8 +140,10 @@ static struct err *read_greeting(struct login *l)
             return err_new(ERR_CONNECT,
                            "%s: this port speaks IMAP: replication over IMAP is not available in this "
                            "version, use the replica's csync port", l->c->peer);
-        if (final)
+        if (final) {
+            note_version(l);
             return NULL;
+        }
         if (!slice_starts(line, "* ") || line_says(l, "* BYE") || slice_starts(line, "* Fatal"))
             return err_new(ERR_CONNECT, "%s: greeting: " SLICE_FMT, l->c->peer, SLICE_ARG(line));
         add_capability(l, slice_of(line.p + 2, line.n - 2));

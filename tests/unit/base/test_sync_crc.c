@@ -99,17 +99,26 @@ static void annotations_count_with_user_and_value(void **state)
     arena_free(&a);
 }
 
-static void thread_ids_are_unpadded_before_version_20(void **state)
+static void thread_ids_make_two_sums_of_which_either_will_do(void **state)
 {
     (void)state;
     struct arena a = ARENA_INIT;
     struct records r = three(&a);
     r.cid[0] = 0x0c23ff66a9de5339u;
-    struct mailbox_header h19 = header(19), h20 = header(20);
+    struct mailbox_header h = header(19);
     static const char unpadded[] = "1 /vendor/cmu/cyrus-imapd/thrid  c23ff66a9de5339";
     static const char padded[] = "1 /vendor/cmu/cyrus-imapd/thrid  0c23ff66a9de5339";
-    assert_int_equal(sync_crc_compute(&h19, &r).annot, 2182774863u ^ crc32_add(0, unpadded, sizeof unpadded - 1));
-    assert_int_equal(sync_crc_compute(&h20, &r).annot, 2182774863u ^ crc32_add(0, padded, sizeof padded - 1));
+    struct sync_crcs c = sync_crc_compute(&h, &r);
+    assert_int_equal(c.annot, 2182774863u ^ crc32_add(0, unpadded, sizeof unpadded - 1));
+    assert_int_equal(c.annot_long, 2182774863u ^ crc32_add(0, padded, sizeof padded - 1));
+    assert_int_equal(sync_crc_annot(&c, false), c.annot);
+    assert_int_equal(sync_crc_annot(&c, true), c.annot_long);
+    assert_true(sync_crcs_match(&c, c.basic, c.annot) && sync_crcs_match(&c, c.basic, c.annot_long));
+    assert_true(sync_crcs_match(&c, 0, 0)); /* unknown */
+    assert_false(sync_crcs_match(&c, c.basic ^ 1, c.annot) || sync_crcs_match(&c, c.basic, c.annot ^ 1));
+    r.cid[0] = 0x1c23ff66a9de5339u; /* sixteen digits anyway */
+    c = sync_crc_compute(&h, &r);
+    assert_int_equal(c.annot, c.annot_long);
     arena_free(&a);
 }
 
@@ -120,7 +129,7 @@ int main(void)
         cmocka_unit_test(an_empty_mailbox_and_one_of_expunged_records_only_have_the_start_values),
         cmocka_unit_test(user_flags_count_by_their_name_in_lower_case),
         cmocka_unit_test(annotations_count_with_user_and_value),
-        cmocka_unit_test(thread_ids_are_unpadded_before_version_20),
+        cmocka_unit_test(thread_ids_make_two_sums_of_which_either_will_do),
     };
     return cmocka_run_group_tests_name("base: sync crc", tests, NULL, NULL);
 }

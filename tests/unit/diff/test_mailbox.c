@@ -47,14 +47,44 @@ static void every_compared_field_alone_makes_a_difference(void **state)
     DIFFERS(options = slice_str("PS"), "OPTIONS");
     DIFFERS(foldermodseq = 2, "FOLDERMODSEQ");
     DIFFERS(acl = slice_str("fred\tlr\t"), "ACL");
-    DIFFERS(sync_crc = 78, "SYNC_CRC");
-    DIFFERS(sync_crc_annot = 89, "SYNC_CRC_ANNOT");
     DIFFERS(type = slice_str("c"), "MBOXTYPE");
     m.raclmodseq = 5;
     DIFFERS(raclmodseq = 6, "RACLMODSEQ");
     m.xconvmodseq = 5;
     DIFFERS(raclmodseq = 5; r.xconvmodseq = 4, "XCONVMODSEQ");
 #undef DIFFERS
+}
+
+static void sums_alone_are_told_apart(void **state)
+{
+    (void)state;
+    struct mailbox_header m = master();
+    struct replica_mailbox r = in_step_with(&m);
+    const char *what;
+    r.sync_crc = 78;
+    assert_int_equal(verdict(&m, &r, &what), MAILBOX_SUMS);
+    assert_string_equal(what, "SYNC_CRC");
+    r = in_step_with(&m);
+    r.sync_crc_annot = 89;
+    assert_int_equal(verdict(&m, &r, &what), MAILBOX_SUMS);
+    assert_string_equal(what, "SYNC_CRC_ANNOT");
+    m.recentuid = 10; /* something that an update settles */
+    assert_int_equal(verdict(&m, &r, &what), MAILBOX_UPDATE);
+}
+
+static void a_replicas_own_conversations_may_be_ahead(void **state)
+{
+    (void)state;
+    struct mailbox_header m = master();
+    struct replica_mailbox r = in_step_with(&m);
+    m.xconvmodseq = 5;
+    r.xconvmodseq = 6;
+    assert_int_equal(verdict(&m, &r, NULL), MAILBOX_UNCHANGED);
+    m.recentuid = 10;
+    assert_int_equal(verdict(&m, &r, NULL), MAILBOX_UPDATE);
+    assert_null(diff_replica_is_ahead(&m, &r));
+    r = in_step_with(&m); /* a replica without conversations says none */
+    assert_int_equal(verdict(&m, &r, NULL), MAILBOX_UNCHANGED);
 }
 
 static void zero_matches_every_crc_and_unsaid_values_are_not_compared(void **state)
@@ -142,6 +172,8 @@ int main(void)
         cmocka_unit_test(a_mailbox_in_step_is_unchanged),
         cmocka_unit_test(a_mailbox_unknown_to_the_replica_is_sent),
         cmocka_unit_test(every_compared_field_alone_makes_a_difference),
+        cmocka_unit_test(sums_alone_are_told_apart),
+        cmocka_unit_test(a_replicas_own_conversations_may_be_ahead),
         cmocka_unit_test(zero_matches_every_crc_and_unsaid_values_are_not_compared),
         cmocka_unit_test(reverse_acl_counters_do_not_count_without_the_option),
         cmocka_unit_test(annotations_are_compared_by_entry_user_and_value_but_not_modseq),

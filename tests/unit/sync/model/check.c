@@ -74,13 +74,14 @@ static bool same_userflags(const struct model_mailbox *m, const struct model_rec
 }
 
 static const char *record_difference(const struct model_mailbox *m, const struct model_record *x,
-                                     const struct model_mailbox *r, const struct model_record *y)
+                                     const struct model_mailbox *r, const struct model_record *y, enum equality exact)
 {
+    bool ahead = exact == EQUAL_TO_USERS && y->modseq > x->modseq;
     if (!guid_eq(&x->guid, &y->guid))
         return "guid";
-    if (x->modseq != y->modseq)
+    if (x->modseq != y->modseq && !ahead)
         return "modseq";
-    if (x->last_updated != y->last_updated)
+    if (x->last_updated != y->last_updated && !ahead)
         return "last_updated";
     if (x->internaldate != y->internaldate)
         return "internaldate";
@@ -107,7 +108,7 @@ static bool sums_collide(const struct model_mailbox *m, const struct model_mailb
     return crc[MASTER] == crc[REPLICA] && annot[MASTER] == annot[REPLICA];
 }
 
-static const char *records_equal(const struct model_mailbox *m, const struct model_mailbox *r)
+static const char *records_equal(const struct model_mailbox *m, const struct model_mailbox *r, enum equality exact)
 {
     size_t i = 0, k = 0;
     for (;; i++, k++) {
@@ -120,7 +121,7 @@ static const char *records_equal(const struct model_mailbox *m, const struct mod
         if (i == m->n || k == r->n || m->rec[i].uid != r->rec[k].uid)
             return say("%s: the master's next live uid is %u, the replica's %u", m->name,
                        i < m->n ? m->rec[i].uid : 0, k < r->n ? r->rec[k].uid : 0);
-        const char *what = record_difference(m, &m->rec[i], r, &r->rec[k]);
+        const char *what = record_difference(m, &m->rec[i], r, &r->rec[k], exact);
         if (what && guid_eq(&m->rec[i].guid, &r->rec[k].guid) && sums_collide(m, r))
             history_counters.collisions++;
         else if (what)
@@ -135,7 +136,7 @@ static const char *expunged_equal(const struct model_mailbox *m, const struct mo
         const struct model_record *x = &m->rec[i], *y = model_find(r, x->uid);
         if (!y || !(x->flags & y->flags & REC_EXPUNGED))
             continue;
-        const char *what = record_difference(m, x, r, y);
+        const char *what = record_difference(m, x, r, y, EQUAL_HISTORY);
         if (what)
             return say("%s uid %u, expunged on both sides: %s differ", m->name, x->uid, what);
     }
@@ -148,7 +149,11 @@ static const char *header_difference(const struct model_mailbox *m, const struct
     uint32_t empty = model_live(m) ? 0 : (uint32_t)MBOPT_POP3_NEW_UIDL;
     if (m->name != r->name || m->partition != r->partition)
         return "name or partition";
-    if (m->last_uid != r->last_uid || m->highestmodseq != r->highestmodseq || m->uidvalidity != r->uidvalidity)
+    bool ahead = exact == EQUAL_TO_USERS && m->last_uid <= r->last_uid && m->highestmodseq <= r->highestmodseq &&
+                 m->uidvalidity <= r->uidvalidity;
+    bool same = m->last_uid == r->last_uid && m->highestmodseq == r->highestmodseq &&
+                m->uidvalidity == r->uidvalidity;
+    if (!same && !ahead)
         return "last_uid, highestmodseq or uidvalidity";
     if (m->recentuid != r->recentuid || m->recenttime != r->recenttime || m->pop3_last_login != r->pop3_last_login ||
         m->pop3_show_after != r->pop3_show_after)
@@ -243,7 +248,7 @@ const char *check_equal(const struct model_host *m, const struct model_host *r, 
         const char *what = header_difference(x, y, exact);
         if (what)
             return say("%s: %s differ", x->name, what);
-        bad = records_equal(x, y);
+        bad = records_equal(x, y, exact);
         if (!bad && exact == EQUAL_HISTORY)
             bad = expunged_equal(x, y);
         if (!bad && !stuck)

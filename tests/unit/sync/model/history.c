@@ -231,7 +231,8 @@ static const char *check_user(const struct pass *p, unsigned user)
     if (!merged && p->failed[user])
         return NULL; /* told, and left alone */
     /* After edits on both, each side has expunged one uid in its own way, which no server changes. */
-    enum equality exact = mode == ONE_WAY ? EQUAL_HISTORY : merged ? EQUAL_COUNTERS : EQUAL_CONTENTS;
+    enum equality exact = mode == ONE_WAY ? EQUAL_HISTORY : merged ? EQUAL_COUNTERS :
+                          mode == FORCED ? EQUAL_CONTENTS : EQUAL_TO_USERS;
     return check_equal(&host[MASTER], &host[REPLICA], userid, exact);
 }
 

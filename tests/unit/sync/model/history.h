@@ -45,6 +45,7 @@ extern struct history_counters history_counters;
 const char *check_monotonic(const struct model_host *before, const struct model_host *now, bool forced);
 /* How much of one user's mailboxes and other things has to be equal. */
 enum equality {
+    EQUAL_TO_USERS, /* what users see; the replica's counters and modseqs may be ahead */
     EQUAL_CONTENTS, /* what users see, and the counters that updates are guarded by */
     EQUAL_COUNTERS, /* foldermodseqs too */
     EQUAL_HISTORY,  /* and every record that is expunged on both sides */

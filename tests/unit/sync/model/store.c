@@ -184,9 +184,10 @@ struct err *mailbox_records(struct mailbox *m, struct arena *a, uint64_t since_m
     return NULL;
 }
 
-struct err *mailbox_compute_crcs(struct mailbox *m, uint32_t *basic, uint32_t *annot)
+struct err *mailbox_compute_crcs(struct mailbox *m, struct sync_crcs *out)
 {
-    model_crcs(m->m, basic, annot);
+    model_crcs(m->m, &out->basic, &out->annot);
+    out->annot_long = out->annot;
     return NULL;
 }
 
