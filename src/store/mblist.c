@@ -325,6 +325,20 @@ static struct err *search_old_form(const struct mblist *l, struct arena *a, cons
     return NULL;
 }
 
+/* Cyrus 3.6 leaves the record of a uniqueid as it was when a deleted mailbox expires: the name that it
+ * tells is then nobody's, or another mailbox's. */
+static struct err *name_agrees(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                               struct slice key, struct slice uniqueid, bool *out)
+{
+    const struct db_row *row = mblist_find(l, &l->names, key);
+    struct mbentry e;
+    *out = false;
+    if (!row)
+        return NULL;
+    TRY(mblist_entry(l, a, o, row, &e));
+    *out = slice_eq(e.uniqueid, uniqueid);
+    return NULL;
+}
 
 struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct namespace_options *o,
                          struct slice uniqueid, struct mbentry *out, bool *found)
@@ -343,6 +357,8 @@ struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct n
     if (v && !e)
         e = dlist_str(v, "N", &key) ? read_name(l, a, o, key, &out->name) : wrong(row->key, "has no name");
     out->uniqueid = arena_dup(a, uniqueid);
+    if (*found && !e && !(out->flags & MB_DELETED))
+        e = name_agrees(l, a, o, key, uniqueid, found);
     arena_free(&scratch);
     return e;
 }

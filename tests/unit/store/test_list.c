@@ -197,6 +197,27 @@ static void a_uniqueid_is_the_mailboxs_that_lives_whatever_tombstones_have_it(vo
     assert_slice(e.name, "user.a.zz");
 }
 
+static void a_uniqueid_whose_name_is_nobodys_any_more_is_not_found(void **state)
+{
+    struct mbentry e;
+    bool found;
+    (void)state;
+    scratch_write_text("mailboxes.db",
+                       "Nuser\x1f" "a\t%(T e I other P default)\nNuser\x1f" "b\t%(T e I id P default)\n"
+                       "Iexpired\t%(T e N DELETED\x1fuser\x1f" "a\x1f" "6B069EF9 P default)\n"
+                       "Ireplaced\t%(T e N user\x1f" "a P default)\nIid\t%(T e N user\x1f" "b P default)\n"
+                       "Idead\t%(T ed N user\x1f" "c)\n");
+    assert_ok(open_with(""));
+    assert_ok(store_lookup_id(store, &arena, slice_str("expired"), &e, &found));
+    assert_false(found);
+    assert_ok(store_lookup_id(store, &arena, slice_str("replaced"), &e, &found));
+    assert_false(found);
+    assert_ok(store_lookup_id(store, &arena, slice_str("id"), &e, &found));
+    assert_true(found && mbentry_is_live(&e));
+    assert_ok(store_lookup_id(store, &arena, slice_str("dead"), &e, &found));
+    assert_true(found && mbentry_is_gone(&e));
+}
+
 static void former_names_are_known(void **state)
 {
     bool renamed;
@@ -495,6 +516,7 @@ int main(void)
         cmocka_unit_test_teardown(all_mailboxes_can_be_limited_to_a_prefix, close_store),
         cmocka_unit_test_teardown(the_old_list_is_read_and_everything_in_it_is_by_name, close_store),
         cmocka_unit_test_teardown(a_uniqueid_is_the_mailboxs_that_lives_whatever_tombstones_have_it, close_store),
+        cmocka_unit_test_teardown(a_uniqueid_whose_name_is_nobodys_any_more_is_not_found, close_store),
         cmocka_unit_test_teardown(former_names_are_known, close_store),
         cmocka_unit_test(what_is_remote_moving_or_reserved_is_neither_live_nor_gone),
         cmocka_unit_test_teardown(a_changed_list_is_noticed, close_store),
