@@ -53,7 +53,7 @@ static enum op_kind random_kind(uint64_t *s)
  */
 static bool may_come_late(const struct op *op, enum history_mode mode)
 {
-    if (op->kind == OP_DELETE && mode == TWO_WAY)
+    if ((op->kind == OP_DELETE || op->kind == OP_DELETE_USER) && mode == TWO_WAY)
         return false; /* a copyback at that very moment makes the folder anew: no SINCE_* prevents it */
     bool unnoticed = op->kind == OP_SELECT || op->kind == OP_POP3 || op->kind == OP_VALIDITY;
     return op->side == MASTER ? !unnoticed : op->kind <= OP_METADATA;
