@@ -1,7 +1,7 @@
 /*
  * What a replica is known to hold of each mailbox, so that a change need not begin with a
- * question (spec/algorithm.md §3.3). One file for each channel, in LMDB; it may be deleted at
- * any time. Only what the replica has confirmed, or was found equal, is in it, and a
+ * question (spec/algorithm.md §3.3). One file for each channel, in SQLite; it may be deleted at
+ * any time, and no damage of it ends the process (docs/decisions/cache.md). Only what the replica has confirmed, or was found equal, is in it, and a
  * change that rests on it carries SINCE_* (but for a mailbox that is empty there, where the
  * replica's own checks do): a wrong entry costs one refused command. What is unchanged here is
  * not asked about, so a change made on the replica alone shows with the next change here.
@@ -23,12 +23,13 @@
 
 struct cache;
 
-/* replica: whom it is about (host and port as configured); a file about another one is emptied.
- * A file that cannot be used is replaced; an error means that there can be none. */
+/* replica: whom it is about (host and port as configured); a file about another one, or of an earlier
+ * start of the machine, is replaced; so is one that cannot be used, with a line in the log. An error means that
+ * there can be none: the folder cannot be written, or another process has the file. */
 struct err *cache_open(const char *path, const char *replica, struct cache **out);
 void cache_close(struct cache *c);
 
-/* Everything of *out lives in a. Faults count as not found. */
+/* Everything of *out lives in a. Faults count as not found; the file is then made anew. */
 bool cache_get(struct cache *c, struct arena *a, struct slice name, struct replica_mailbox *out);
 
 /* Changes gather in a list of the caller's and are committed together. */
@@ -42,7 +43,7 @@ void cache_put(struct cache_changes *l, struct slice name, const struct replica_
 void cache_drop(struct cache_changes *l, struct slice name);
 /* The mailbox and all below it, by internal name. */
 void cache_drop_tree(struct cache_changes *l, struct slice name);
-/* Empties the list. A cache that cannot be written is emptied, with one message. */
+/* Empties the list. A cache that cannot be written is made anew or done without, with one line. */
 void cache_commit(struct cache *c, struct cache_changes *l);
 void cache_changes_free(struct cache_changes *l);
 
