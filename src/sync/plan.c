@@ -263,10 +263,13 @@ static bool placed(struct work *w)
 
 /*
  * Mailboxes that the replica may have under a name that was not asked for: those that were renamed
- * here, or, when a first try has failed, all that it seems not to have.
+ * here, or, when a first try has failed, all that it seems not to have. A server before 3.6 ends when
+ * it is asked for an id that it does not know (seen with 3.2.6), so it is not asked.
  */
 static bool seek(struct unit *u, const struct folder_matches *f)
 {
+    if (session_capabilities(u->engine->session) & CAP_FRAIL_UNIQUEIDS)
+        return false;
     u->sought = arena_array(&u->arena, f->n, sizeof *u->sought);
     for (size_t i = 0; i < f->n; i++) {
         struct slice id = u->entries.e[i].uniqueid;

@@ -112,8 +112,12 @@ static void note_version(struct login *l)
     static const char words[] = "Cyrus sync server ";
     unsigned major, minor;
     const char *at = strstr(buf_cstr(&l->line), words);
-    if (at && sscanf(at + sizeof words - 1, "%u.%u", &major, &minor) == 2 && (major > 3 || (major == 3 && minor >= 13)))
+    if (!at || sscanf(at + sizeof words - 1, "%u.%u", &major, &minor) != 2)
+        return;
+    if (major > 3 || (major == 3 && minor >= 13))
         l->caps |= CAP_LONG_THRID;
+    if (major < 3 || (major == 3 && minor < 6))
+        l->caps |= CAP_FRAIL_UNIQUEIDS;
 }
 
 /* imapd greets with its capabilities in brackets, or at least with its name. */
