@@ -30,6 +30,8 @@ struct engine_options {
     bool delete_extra;   /* sync_delete_extra: a user's mailboxes that only the replica has are deleted there */
     bool stage_to_archive; /* -a */
     const char *partition; /* -p, or NULL */
+    const char *partition_map; /* partitions that have another name there: "big=default two=other"; or NULL */
+    const char *authname; /* who logs in, for messages; or NULL */
     uint32_t batchsize;    /* new messages of a mailbox sent with one command */
     bool reverseacls;      /* the option of that name */
     const atomic_int *stop;
@@ -50,6 +52,9 @@ struct engine_options {
     const char *skip_folder; /* where files skipuser-ID say that a user is to be left alone; or NULL */
     const char *temp_path; /* where messages on their way from the replica to the master lie */
 };
+
+/* ERR_CONFIG if the text is no partition_map. */
+struct err *engine_check_partition_map(const char *map);
 
 struct engine;
 struct engine *engine_new(const struct engine_options *o);

@@ -87,6 +87,7 @@ const struct config_option config_options[] = {
     CHANNEL("sync_timeout", CONFIG_DURATION, "30m"),
     CHANNEL("sync_reconnect_maxwait", CONFIG_DURATION, "20m"),
     CHANNEL("sync_batchsize", CONFIG_INT, "8192"),
+    CHANNEL("sync_partition_map", CONFIG_STRING, NULL),
     CHANNEL("sync_delete_extra", CONFIG_SWITCH, "no"),
     CHANNEL("sync_connections", CONFIG_INT, "1"),
     SWITCH("sync_paced_handover", "no"),

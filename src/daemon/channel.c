@@ -70,6 +70,7 @@ struct err *channel_open(struct channel *c, const struct config *config, struct 
 {
     *c = (struct channel){ .config = config, .store = store, .o = *o, .name = o->connect.channel };
     TRY(read_max_expunge(c));
+    TRY(engine_check_partition_map(config_channel_string(config, c->name, "sync_partition_map")));
     TRY(connector_init(&c->replica, config, &o->connect));
     connector_init_master(&c->master, config, &o->connect);
     c->folder = path_of(config, c->name, "");
@@ -100,6 +101,8 @@ struct engine *channel_engine(struct channel *c, struct err *(*connect)(void *ct
         .delete_extra = config_channel_switch(c->config, c->name, "sync_delete_extra"),
         .stage_to_archive = c->o.stage_to_archive,
         .partition = c->o.partition,
+        .partition_map = config_channel_string(c->config, c->name, "sync_partition_map"),
+        .authname = c->replica.session.authname,
         .batchsize = batchsize > 0 ? (uint32_t)batchsize : 0,
         .reverseacls = config_switch(c->config, "reverseacls"),
         .stop = c->o.connect.stop,

@@ -64,7 +64,8 @@ static void applied(void *ctx, const struct answer *a)
         w->unit->retry = true; /* the next try asks under which name the replica has it */
     else if (!a->unknown)
         log_msg(LOG_ERR, "do_folders(): update failed: " SLICE_FMT " '%s'", SLICE_ARG(w->entry->name), a->err->msg);
-    work_fail(w, err_copy(a->err));
+    struct slice hint = partition_hint(&w->unit->arena, w->partition, a->err, !w->r);
+    work_fail(w, err_new(a->err->kind, "%s" SLICE_FMT, a->err->msg, SLICE_ARG(hint)));
 }
 
 static struct err *send_mailbox(struct work *w)
@@ -113,7 +114,7 @@ static bool needs_shell(const struct work *w)
     struct arena a = ARENA_INIT;
     const struct namespace_options *names = store_names(w->unit->engine->o.store);
     bool needed = false;
-    if (w->state == WORK_FAILED && !w->shell_sent && !w->r && w->m && !w->match.occupant) {
+    if (w->state == WORK_FAILED && !w->shell_sent && !unit_partition_aside(w->unit, w->partition) && !w->r && w->m && !w->match.occupant) {
         struct slice owner = names_userid_of_internal(&a, names, w->entry->name);
         needed = owner.n && slice_eq(w->entry->name, names_inbox(&a, names, owner));
     }

@@ -16,7 +16,7 @@ static void answered(void *ctx, const struct answer *a)
         return;
     }
     if (a->err) {
-        unit_fail(u, err_copy(a->err));
+        unit_fail(u, engine_is_denied(u->engine, a->err) ? engine_denied(u->engine) : err_copy(a->err));
         return;
     }
     for (size_t i = 0; i < a->nlines; i++) {

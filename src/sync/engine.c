@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fansync/log.h"
 #include "fansync/mem.h"
@@ -20,6 +21,7 @@ struct engine *engine_new(const struct engine_options *o)
 {
     struct engine *e = mem_alloc(sizeof *e);
     e->o = *o;
+    e->partitions.map = o->partition_map;
     cache_changes_init(&e->remembered);
     return e;
 }
@@ -52,6 +54,7 @@ void engine_free(struct engine *e)
     engine_drop_session(e);
     master_drop(e);
     arena_free(&e->staged_arena);
+    partitions_free(&e->partitions);
     arena_free(&e->locks_arena);
     map_free(&e->told_sums);
     arena_free(&e->told_arena);
@@ -73,6 +76,25 @@ bool engine_stopping(const struct engine *e)
     return e->o.stop && *e->o.stop;
 }
 
+struct err *engine_denied(const struct engine *e)
+{
+    const char *user = e->o.authname ? e->o.authname : "the user that logs in";
+    return err_new(ERR_AUTH, "%s: Permission denied: %s must be in the replica's admins", e->o.server, user);
+}
+
+bool engine_is_denied(struct engine *e, const struct err *err)
+{
+    if (err->kind != ERR_DENIED || !strstr(err->msg, "Permission denied"))
+        return false;
+    if (!e->denied) {
+        struct err *told = engine_denied(e);
+        log_msg(LOG_ERR, "SYNCERROR: %s", told->msg);
+        err_free(told);
+    }
+    e->denied = true;
+    return true;
+}
+
 void engine_skip(struct engine *e, const char *fmt, ...)
 {
     struct buf b = BUF_INIT;
@@ -88,6 +110,7 @@ void engine_skip(struct engine *e, const char *fmt, ...)
 /* ---- the session ---- */
 
 struct greeting {
+    struct engine *engine;
     unsigned enabled;
     struct err *err;
 };
@@ -95,6 +118,8 @@ struct greeting {
 static void enabled(void *ctx, const struct answer *a)
 {
     struct greeting *g = ctx;
+    if (a->err && !g->err && engine_is_denied(g->engine, a->err))
+        g->err = engine_denied(g->engine);
     if (a->err)
         return; /* a replica that does not know the command enables nothing */
     for (size_t i = 0; i < a->nlines; i++)
@@ -111,6 +136,7 @@ static void forced(void *ctx, const struct answer *a)
     struct greeting *g = ctx;
     if (a->err) {
         log_msg(LOG_ERR, "SYNCERROR: failed to enable force mode");
+        err_free(g->err);
         g->err = err_wrap(err_copy(a->err), "the replica refuses force mode (-O)");
     }
 }
@@ -163,7 +189,8 @@ struct err *engine_session(struct engine *e)
         return NULL;
     engine_drop_session(e);
     TRY(e->o.connect(e->o.connect_ctx, &e->session));
-    struct greeting g = { 0, NULL };
+    struct greeting g = { e, 0, NULL };
+    e->denied = false;
     struct err *err = enable(e, &g);
     if (!err)
         err = g.err;
@@ -263,7 +290,7 @@ static size_t fill_window(struct engine *e, struct queue *q, struct unit *units)
 static struct err *run_alone(struct engine *e, struct unit *u)
 {
     size_t allowed = TRIES;
-    while (u->err && u->retry && (size_t)u->attempt + 1 < allowed + u->poison.n &&
+    while (u->err && u->retry && (size_t)u->attempt + 1 < allowed + u->poison.n + u->aside.n &&
            u->attempt < POISON_TRIES) {
         int attempt = u->attempt + 1;
         unit_free(u);
@@ -346,6 +373,7 @@ static void end_unit(struct unit *u)
 {
     unit_free(u);
     map_free(&u->poison);
+    map_free(&u->aside);
     map_free(&u->mismatch);
     map_free(&u->roots);
     arena_free(&u->keep);
@@ -409,6 +437,7 @@ struct err *engine_run(struct engine *e, const struct engine_item *items, size_t
     struct queue q = queue_of(items, n);
     struct unit *units = mem_array(WINDOW_UNITS, sizeof *units);
     struct err *err = NULL;
+    partitions_look(&e->partitions);
     while (!err && q.head < q.n) {
         size_t in_window = fill_window(e, &q, units);
         err = window_run(e, units, in_window);

@@ -353,5 +353,8 @@ void unit_plan(struct unit *u)
         log_progress("Does not exist locally " SLICE_FMT, SLICE_ARG(u->item->userid));
         return;
     }
+    /* From here on the entries tell where things are on the replica. */
+    for (size_t i = 0; i < u->entries.n; i++)
+        u->entries.e[i].partition = partition_there(&u->engine->partitions, u->entries.e[i].partition);
     plan_mailboxes(u);
 }

@@ -19,6 +19,7 @@
 #include "fansync/diff.h"
 #include "fansync/engine.h"
 #include "fansync/map.h"
+#include "sync/partition.h"
 
 enum work_state { WORK_SAME, WORK_COMPARE, WORK_SEND, WORK_DONE, WORK_FAILED };
 
@@ -104,6 +105,7 @@ struct unit {
     bool postponed;     /* left the window untouched: the window was full */
     /* Kept from one try to the next: */
     struct map poison;  /* names of mailboxes whose MAILBOX ended the replica's process */
+    struct map aside;   /* partitions that this unit's messages could not be sent to -> why */
     struct map mismatch; /* names of mailboxes that an update did not bring into step */
     struct map roots;    /* quota roots of mailboxes that were deleted or renamed on the replica */
     struct arena keep;   /* their bytes */
@@ -122,6 +124,8 @@ struct engine {
     struct engine_counters counters;
     struct arena staged_arena;
     struct map staged; /* partition and GUID of what this session's replica has staged */
+    struct partitions partitions; /* of the replica */
+    bool denied;       /* the replica does not take us for an administrator */
     bool restart_due;  /* something has been staged since the last RESTART */
     size_t window_records; /* loaded by the window's snapshots */
     struct cache_changes remembered; /* by the window, committed at its end */
@@ -140,6 +144,10 @@ void engine_drop_session(struct engine *e);
 bool engine_stopping(const struct engine *e);
 /* Does the present run bring this mailbox up to date, by its name or with its owner? */
 bool engine_runs(struct engine *e, struct slice name);
+/* True if a refusal means that all would be refused: the user is no administrator there. It is told once, and the
+ * run ends. */
+bool engine_is_denied(struct engine *e, const struct err *err);
+struct err *engine_denied(const struct engine *e);
 /* Something that this version leaves alone: a NOTICE and a count. */
 void engine_skip(struct engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -236,6 +244,8 @@ struct err *unit_send_intermediates(struct unit *u);
 
 /* upload.c, apply.c: one round of a window; each is one burst and one wait. */
 struct err *window_reserve(struct engine *e, struct unit *units, size_t n);
+/* Why nothing of the unit is sent to that partition of the replica; NULL: it is. */
+const char *unit_partition_aside(const struct unit *u, struct slice partition);
 struct err *window_upload(struct engine *e, struct unit *units, size_t n);
 struct err *unit_apply(struct unit *u);
 void engine_forget_staged(struct engine *e);

@@ -65,6 +65,56 @@ static bool needs_message(const struct work *w, size_t i)
            diff_record_in_part(&w->rec, i, w->have, &w->part, &modseq);
 }
 
+/* ---- partitions ---- */
+
+/* What the commands of one round have in common. Answers come in the order of the commands, so the first that fails
+ * is the one that the server could not carry out; those behind it only share its session's end. */
+struct round {
+    struct engine *engine;
+    struct unit *alone; /* the only unit of its window; NULL: there are several */
+    struct err *err;    /* of the first command that failed */
+};
+
+static struct round round_of(struct engine *e, struct unit *units, size_t n)
+{
+    return (struct round){ e, n == 1 && units[0].attempt > 0 ? units : NULL, NULL };
+}
+
+static void command_failed(struct round *r, struct slice partition, const struct err *err)
+{
+    if (r->err)
+        return;
+    r->err = err_copy(err);
+    if (err->kind == ERR_BYE || err->kind == ERR_INTERRUPTED || err->kind == ERR_CONNECT)
+        return;
+    partition_failed(&r->engine->partitions, partition, err, r->alone != NULL);
+    struct unit *u = r->alone;
+    if (!u || map_get(&u->aside, partition))
+        return;
+    struct slice hint = partition_hint(&u->keep, partition, err, false);
+    struct slice why = arena_printf(&u->keep, "no messages can be sent to partition " SLICE_FMT " of the replica: %s" SLICE_FMT,
+                                    SLICE_ARG(partition), err->msg, SLICE_ARG(hint));
+    map_put(&u->aside, arena_dup(&u->keep, partition), (void *)why.p);
+}
+
+const char *unit_partition_aside(const struct unit *u, struct slice partition)
+{
+    const char *why = partition_aside(&u->engine->partitions, partition);
+    return why ? why : map_get(&u->aside, partition);
+}
+
+/* The mailboxes of a partition that cannot take them do not keep the others away. */
+static void leave_out_partitions(struct unit *units, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < units[k].nwork; i++) {
+            struct work *w = &units[k].work[i];
+            const char *why = w->state == WORK_SEND ? unit_partition_aside(&units[k], w->partition) : NULL;
+            if (why)
+                work_fail(w, err_new(ERR_DENIED, "%s", why));
+        }
+}
+
 /* ---- RESERVE ---- */
 
 /*
@@ -79,6 +129,7 @@ static bool may_be_elsewhere(const struct work *w, size_t i)
 }
 
 struct reservation {
+    struct round *round;
     struct engine *engine;
     struct unit *unit;
     struct slice partition;
@@ -89,6 +140,8 @@ struct reservation {
 static void reserved(void *ctx, const struct answer *a)
 {
     struct reservation *r = ctx;
+    if (a->err && (a->unknown || session_dead(r->engine->session)))
+        command_failed(r->round, r->partition, a->err);
     if (a->err)
         return; /* nothing reserved: everything is uploaded; a dead session shows elsewhere */
     for (size_t i = 0; i < a->nlines; i++) {
@@ -134,7 +187,7 @@ static bool replica_has_messages(const struct unit *u)
     return false;
 }
 
-static struct err *reserve_mailbox(struct work *w)
+static struct err *reserve_mailbox(struct round *round, struct work *w)
 {
     struct engine *e = w->unit->engine;
     struct reservation *r = NULL;
@@ -143,7 +196,7 @@ static struct err *reserve_mailbox(struct work *w)
             continue;
         if (!r) {
             r = arena_alloc(&w->unit->arena, sizeof *r);
-            *r = (struct reservation){ e, w->unit, w->partition, NULL, 0 };
+            *r = (struct reservation){ round, e, w->unit, w->partition, NULL, 0 };
             r->guid = arena_array(&w->unit->arena, RESERVE_A_COMMAND, sizeof *r->guid);
         }
         r->guid[r->n++] = w->rec.guid[i];
@@ -155,34 +208,54 @@ static struct err *reserve_mailbox(struct work *w)
     return r ? send_reservation(r) : NULL;
 }
 
-struct err *window_reserve(struct engine *e, struct unit *units, size_t n)
+static struct err *reserve_all(struct round *round, struct unit *units, size_t n)
 {
+    struct engine *e = round->engine;
     for (size_t k = 0; k < n; k++) {
         if (!replica_has_messages(&units[k]))
             continue;
         for (size_t i = 0; i < units[k].nwork; i++)
             if (units[k].work[i].state == WORK_SEND)
-                TRY(reserve_mailbox(&units[k].work[i]));
+                TRY(reserve_mailbox(round, &units[k].work[i]));
     }
     return session_outstanding(e->session) ? session_drain(e->session) : NULL;
 }
 
+struct err *window_reserve(struct engine *e, struct unit *units, size_t n)
+{
+    struct round round = round_of(e, units, n);
+    leave_out_partitions(units, n);
+    struct err *err = reserve_all(&round, units, n);
+    err_free(round.err);
+    return err;
+}
+
 /* ---- MESSAGE ---- */
 
-/* One MESSAGE command under construction; it may hold files of several mailboxes. */
+/* One MESSAGE command under construction; it may hold files of several mailboxes of one partition. */
 struct upload {
     struct engine *engine;
     struct buf *command; /* NULL: none is open */
+    struct slice partition;
     size_t files;
     uint64_t bytes;
-    bool *refused; /* set by the answer of any command of the round */
+    struct round *round;
+    struct arena *arena; /* lives until the answers are in */
+};
+
+/* Whose answer it is. */
+struct upload_command {
+    struct round *round;
+    struct slice partition;
 };
 
 static void uploaded(void *ctx, const struct answer *a)
 {
-    bool *is_refused = ctx;
+    struct upload_command *c = ctx;
     if (a->err)
-        *is_refused = true;
+        command_failed(c->round, c->partition, a->err);
+    else
+        partition_worked(&c->round->engine->partitions, c->partition);
 }
 
 static struct err *close_upload(struct upload *up)
@@ -194,14 +267,19 @@ static struct err *close_upload(struct upload *up)
     return session_end(up->engine->session);
 }
 
-static void open_upload(struct upload *up)
+static struct err *open_upload(struct upload *up, struct slice partition)
 {
-    if (up->command)
-        return;
-    up->command = session_begin(up->engine->session, "APPLY MESSAGE", NULL, NULL, uploaded, up->refused);
+    if (up->command && slice_eq(up->partition, partition))
+        return NULL;
+    TRY(close_upload(up));
+    struct upload_command *c = arena_alloc(up->arena, sizeof *c);
+    *c = (struct upload_command){ up->round, partition };
+    up->partition = partition;
+    up->command = session_begin(up->engine->session, "APPLY MESSAGE", NULL, NULL, uploaded, c);
     buf_addc(up->command, '(');
     up->files = 0;
     up->bytes = 0;
+    return NULL;
 }
 
 /* A message of an expunged record may have been cleaned up since the snapshot; the
@@ -218,8 +296,9 @@ static struct err *upload_message(struct upload *up, struct work *w, size_t i)
     int fd;
     struct err *err = store_message_open(e->o.store, &w->m->entry, rec->uid[i], rec->flags[i], rec->size[i], &fd);
     if (!err) {
-        open_upload(up);
-        err = session_file(e->session, w->partition, &rec->guid[i], rec->size[i], fd);
+        err = open_upload(up, w->partition);
+        if (!err)
+            err = session_file(e->session, w->partition, &rec->guid[i], rec->size[i], fd);
         close(fd);
     }
     if (!err) {
@@ -250,18 +329,26 @@ static struct err *upload_mailbox(struct upload *up, struct work *w)
     return NULL;
 }
 
-struct err *window_upload(struct engine *e, struct unit *units, size_t n)
+static struct err *upload_all(struct upload *up, struct unit *units, size_t n)
 {
-    bool refused = false;
-    struct upload up = { .engine = e, .refused = &refused };
     for (size_t k = 0; k < n; k++)
         for (size_t i = 0; i < units[k].nwork; i++)
             if (units[k].work[i].state == WORK_SEND)
-                TRY(upload_mailbox(&up, &units[k].work[i]));
-    TRY(close_upload(&up));
-    if (session_outstanding(e->session))
-        TRY(session_drain(e->session));
-    if (refused)
-        return err_new(ERR_PROTOCOL, "%s refused an upload of messages", session_peer(e->session));
-    return NULL;
+                TRY(upload_mailbox(up, &units[k].work[i]));
+    TRY(close_upload(up));
+    return session_outstanding(up->engine->session) ? session_drain(up->engine->session) : NULL;
+}
+
+struct err *window_upload(struct engine *e, struct unit *units, size_t n)
+{
+    struct arena arena = ARENA_INIT;
+    struct round round = round_of(e, units, n);
+    struct upload up = { .engine = e, .round = &round, .arena = &arena };
+    struct err *err = upload_all(&up, units, n);
+    arena_free(&arena);
+    if (err || !round.err) {
+        err_free(round.err);
+        return err;
+    }
+    return err_wrap(round.err, "%s refused an upload of messages", session_peer(e->session));
 }

@@ -55,7 +55,8 @@ static struct err *ask_all(struct engine *e, struct unit *units, size_t n)
     for (size_t k = 0; k < n; k++)
         if (!units[k].err)
             TRY(unit_ask(&units[k]));
-    return session_drain(e->session);
+    TRY(session_drain(e->session));
+    return e->denied ? engine_denied(e) : NULL;
 }
 
 static void plan_all(struct engine *e, struct unit *units, size_t n)
@@ -190,6 +191,8 @@ struct err *window_run(struct engine *e, struct unit *units, size_t n)
         return err;
     /* What the replica has staged and done is not known any more: begin anew. */
     engine_drop_session(e);
+    if (e->denied)
+        return err;
     err_free(err);
     return NULL;
 }
