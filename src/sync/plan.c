@@ -240,6 +240,16 @@ static struct err *refusal(const struct work *w, const struct err *refused, stru
                    refused->msg);
 }
 
+/* What the replica would answer is logged in its words, which scripts look for. Its sum of no messages is 0. */
+static struct err *name_is_taken(const struct work *w, const struct replica_mailbox *occupant)
+{
+    log_msg(LOG_ERR, "MAILBOX received NO response: IMAP_MAILBOX_MOVED Mailbox Moved: mailbox=<" SLICE_FMT ">",
+            SLICE_ARG(w->entry->name));
+    return err_new(ERR_MOVED, "the replica has another mailbox %s under this name (uniqueid " SLICE_FMT ", here " SLICE_FMT ")",
+                   occupant->sync_crc ? "with messages" : "that has had messages", SLICE_ARG(occupant->uniqueid),
+                   SLICE_ARG(w->entry->uniqueid));
+}
+
 /* True if the mailbox can be brought up to date in place. */
 static bool placed(struct work *w)
 {
@@ -253,9 +263,7 @@ static bool placed(struct work *w)
         return false;
     }
     if (keeps_name(w->unit, f)) {
-        work_fail(w, err_new(ERR_MOVED, "the replica has another mailbox with messages under this name "
-                             "(uniqueid " SLICE_FMT ", here " SLICE_FMT ")", SLICE_ARG(f->occupant->uniqueid),
-                             SLICE_ARG(w->entry->uniqueid)));
+        work_fail(w, name_is_taken(w, f->occupant));
         return false;
     }
     return true;

@@ -250,3 +250,23 @@ def test_a_limit_that_is_none_is_refused(anna):
     run = ours(anna.master, "-A", conf={"sync_copyback_max_expunge": "many"}, check=False)
     assert run.status not in (0, 1)
     assert "sync_copyback_max_expunge: 'many' is not" in run.err + " ".join(str(x) for x in run.log_lines())
+
+
+# --- another mailbox under the name ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_another_mailbox_under_the_name_is_told_in_the_words_that_scripts_look_for(anna, emptied):
+    for server in anna.servers:
+        with server.imap("anna") as c:
+            c.create("INBOX/Same")
+            c.append("INBOX/Same", message(1))
+    if emptied:
+        with anna.replica.imap("anna") as c:
+            c.store("1", "+FLAGS", r"\Deleted", "INBOX/Same")
+            c.expunge(name="INBOX/Same")
+    run = ours(anna.master, "-A", check=False)
+    assert run.status == 1
+    assert len(run.log_lines("MAILBOX received NO response: IMAP_MAILBOX_MOVED Mailbox Moved")) >= 1
+    what = "that has had messages" if emptied else "with messages"
+    assert run.log_lines(f"the replica has another mailbox {what} under this name")
