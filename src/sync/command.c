@@ -133,8 +133,8 @@ static void put_full_header(struct buf *b, const struct mailbox_command *c)
     dlist_put_i64(b, "LAST_APPENDDATE", m->last_appenddate);
     dlist_put_i64(b, "POP3_LAST_LOGIN", m->pop3_last_login);
     dlist_put_i64(b, "POP3_SHOW_AFTER", m->pop3_show_after);
-    if (m->xconvmodseq && !(c->r && c->r->xconvmodseq > m->xconvmodseq))
-        dlist_put_u64(b, "XCONVMODSEQ", m->xconvmodseq); /* a higher one of the replica's own stays */
+    if (m->xconvmodseq > (c->r ? c->r->xconvmodseq : 0))
+        dlist_put_u64(b, "XCONVMODSEQ", m->xconvmodseq); /* only to raise it: a change of another folder may have */
     if (m->raclmodseq)
         dlist_put_u64(b, "RACLMODSEQ", m->raclmodseq);
     if (m->usergroups.n)

@@ -97,6 +97,7 @@ static struct err *apply_mailbox(struct work *w, const struct mend *m)
     struct session *s = w->unit->engine->master;
     const struct replica_mailbox self = {
         .highestmodseq = w->m->highestmodseq, .sync_crc = w->m->sync_crc, .sync_crc_annot = w->m->sync_crc_annot,
+        .xconvmodseq = w->m->xconvmodseq,
     };
     struct mailbox_command c = {
         .m = &m->m, .rec = &m->rec, .type = w->type, .partition = w->m->entry.partition, .r = &self,

@@ -63,6 +63,20 @@ static const struct history kept[] = {
       OPS({ OP_APPEND, MASTER, 0, 0, 70, 0 }, { OP_APPEND, REPLICA, 0, 0, 71, 0 }, { OP_KILL, MASTER, 0, 0, 0, 13 },
           { OP_SYNC, MASTER, 0, 0, 0, 0 }, { OP_FLAG, REPLICA, 0, 0, 25, 0 }, { OP_APPEND, REPLICA, 0, 0, 72, 0 },
           { OP_APPEND, REPLICA, 0, 0, 73, 0 }) },
+    { .name = "the replica's own conversations number a folder higher", .mode = ONE_WAY, .conversations = true,
+      OPS({ OP_COPY, MASTER, 0, 1, 708, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }, { OP_FLAG, MASTER, 0, 0, 8, 0 },
+          { OP_FLAG, MASTER, 0, 1, 28, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }, { OP_ACL, MASTER, 0, 0, 1, 0 }) },
+    { .name = "conversations on the replica and a mailbox that goes in parts", .mode = ONE_WAY, .conversations = true,
+      .batchsize = 1,
+      OPS({ OP_APPEND, MASTER, 0, 0, 70, 0 }, { OP_APPEND, MASTER, 0, 0, 71, 0 }, { OP_APPEND, MASTER, 0, 0, 73, 0 },
+          { OP_APPEND, MASTER, 0, 0, 74, 0 }) },
+    { .name = "thread ids that begin with a zero, and a replica that counts it", .mode = ONE_WAY, .long_thrid = true,
+      OPS({ OP_FLAG, MASTER, 0, 0, 8, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }, { OP_APPEND, MASTER, 0, 1, 71, 0 }) },
+    { .name = "the same after changes on both", .mode = TWO_WAY, .long_thrid = true,
+      OPS({ OP_FLAG, REPLICA, 0, 0, 8, 0 }, { OP_APPEND, MASTER, 0, 0, 71, 0 }, { OP_APPEND, REPLICA, 0, 0, 74, 0 }) },
+    { .name = "a flag set and taken back on the replica, without copyback", .mode = NO_COPYBACK,
+      OPS({ OP_FLAG, REPLICA, 0, 0, 8, 0 }, { OP_FLAG, REPLICA, 0, 0, 8, 0 }, { OP_APPEND, MASTER, 0, 0, 71, 0 },
+          { OP_FLAG, MASTER, 0, 0, 17, 0 }) },
     { .name = "a record that is expunged when its mailbox goes in parts", .mode = ONE_WAY, .batchsize = 2,
       OPS({ OP_APPEND, MASTER, 0, 0, 74, 0 }, { OP_APPEND, MASTER, 0, 0, 77, 0 }, { OP_APPEND, MASTER, 0, 0, 82, 0 },
           { OP_EXPUNGE, MASTER, 0, 0, 688, 0 }) },
@@ -94,7 +108,7 @@ static void report_counters(const struct history_counters *c)
 {
     printf("passes %lu, copybacks %lu, conflicts %lu, kills %lu, cuts %lu, stuck %lu, collisions %lu\n", c->passes,
            c->copybacks, c->conflicts, c->kills, c->cuts, c->stuck, c->collisions);
-    printf("quiet after 1, 2, 3 passes: %lu %lu %lu\n", c->quiet[1], c->quiet[2], c->quiet[3]);
+    printf("quiet after 1, 2, 3, 4 passes: %lu %lu %lu %lu\n", c->quiet[1], c->quiet[2], c->quiet[3], c->quiet[4]);
 }
 
 static unsigned long number(const char *name, unsigned long otherwise)

@@ -45,7 +45,8 @@ const char *check_monotonic(const struct model_host *before, const struct model_
         if (!b)
             continue;
         if (!forced && (m->highestmodseq < b->highestmodseq || m->uidvalidity < b->uidvalidity ||
-                        m->last_uid < b->last_uid || m->foldermodseq < b->foldermodseq))
+                        m->last_uid < b->last_uid || m->foldermodseq < b->foldermodseq ||
+                        m->xconvmodseq < b->xconvmodseq))
             return say("%s %s: highestmodseq %llu uidvalidity %u last_uid %u foldermodseq %llu after %llu %u %u %llu",
                        now->label, m->name, (unsigned long long)m->highestmodseq, m->uidvalidity, m->last_uid,
                        (unsigned long long)m->foldermodseq, (unsigned long long)b->highestmodseq, b->uidvalidity,
@@ -102,10 +103,8 @@ static const char *record_difference(const struct model_mailbox *m, const struct
  */
 static bool sums_collide(const struct model_mailbox *m, const struct model_mailbox *r)
 {
-    uint32_t crc[2], annot[2];
-    model_crcs(m, &crc[MASTER], &annot[MASTER]);
-    model_crcs(r, &crc[REPLICA], &annot[REPLICA]);
-    return crc[MASTER] == crc[REPLICA] && annot[MASTER] == annot[REPLICA];
+    struct sync_crcs x = model_crcs(m), y = model_crcs(r);
+    return x.basic == y.basic && x.annot == y.annot;
 }
 
 static const char *records_equal(const struct model_mailbox *m, const struct model_mailbox *r, enum equality exact)
@@ -160,6 +159,8 @@ static const char *header_difference(const struct model_mailbox *m, const struct
         return "recent or pop3 values";
     if ((m->options | empty) != (r->options | empty))
         return "options";
+    if (m->xconvmodseq > r->xconvmodseq)
+        return "xconvmodseq, of which the replica's may only be higher,";
     if (exact >= EQUAL_COUNTERS && m->foldermodseq != r->foldermodseq)
         return "foldermodseq";
     if (m->acl != r->acl)
@@ -259,6 +260,16 @@ const char *check_equal(const struct model_host *m, const struct model_host *r, 
     bad = bad ? bad : seen_equal(m, r, userid);
     bad = bad ? bad : subs_equal(m, r, userid);
     return bad ? bad : subs_equal(r, m, userid);
+}
+
+const char *check_arrived(const struct model_host *m, const struct model_host *r, const char *userid)
+{
+    for (size_t i = 0; i < m->nbox; i++) {
+        const struct model_mailbox *x = m->box[i], *y = model_box_of_id(r, x->uniqueid);
+        if (model_is_of_user(x->name, userid) && y && y->last_uid < x->last_uid)
+            return say("%s: a conflict keeps the messages from uid %u on away", x->name, y->last_uid + 1);
+    }
+    return NULL;
 }
 
 /* ---- nothing lost, nothing doubled ---- */

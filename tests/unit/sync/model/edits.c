@@ -50,6 +50,7 @@ static void touch(struct model_host *h, struct model_mailbox *m, struct model_re
 {
     r->modseq = dirty(m);
     r->last_updated = model_now(h);
+    model_converse(h, m, r);
 }
 
 static struct model_record *append(struct model_host *h, struct model_mailbox *m)
@@ -68,6 +69,7 @@ static void edit_append(struct model_host *h, struct model_mailbox *m, unsigned 
     r->size = model_size(id);
     r->cid = id % 3 ? id * 0x10001u : 0;
     r->flags = id % 4 ? 0 : REC_SEEN;
+    model_converse(h, m, r);
     ledger_born(m, &r->guid, h->side);
 }
 
@@ -81,6 +83,7 @@ static void edit_copy(struct model_host *h, struct model_mailbox *m, const struc
     r->guid = source->guid;
     r->size = source->size;
     r->cid = source->cid;
+    model_converse(h, m, r);
     r->internaldate = source->internaldate - 100; /* saved later than it arrived */
     ledger_born(m, &r->guid, h->side);
 }

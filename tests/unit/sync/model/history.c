@@ -229,7 +229,7 @@ static const char *check_user(const struct pass *p, unsigned user)
     if (p->failed[user] && !stuck && (merged || !is_conflict(p->kind[user])))
         return say("%s fails: %s", userid, p->err[user]);
     if (!merged && p->failed[user])
-        return NULL; /* told, and left alone */
+        return mode == NO_COPYBACK && !stuck ? check_arrived(&host[MASTER], &host[REPLICA], userid) : NULL;
     /* After edits on both, each side has expunged one uid in its own way, which no server changes. */
     enum equality exact = mode == ONE_WAY ? EQUAL_HISTORY : merged ? EQUAL_COUNTERS :
                           mode == FORCED ? EQUAL_CONTENTS : EQUAL_TO_USERS;
@@ -266,12 +266,13 @@ static bool is_quiet(const struct pass *p)
 }
 
 /* Passes without edits: one brings both sides together, the next has nothing to send. One more where
- * servers raise modseqs that the master has to follow. */
+ * servers raise modseqs that the master has to follow, and where copyback has touched a thread that another folder, done
+ * before, has messages of. */
 static const char *settle(const struct history *h)
 {
     const char *bad = NULL;
     struct pass p;
-    unsigned most = h->raises_folders ? 3 : 2;
+    unsigned most = 2u + h->raises_folders + (h->conversations && h->mode == TWO_WAY);
     for (unsigned pass = 1; pass <= most; pass++) {
         p = (struct pass){ .history = h };
         bad = run_pass(&p);
@@ -305,6 +306,8 @@ static void begin_hosts(const struct history *h)
         host[side].serial = 0;
         host[side].forced = false;
         host[side].raises_folders = h->raises_folders;
+        host[side].conversations = h->conversations;
+        host[side].long_thrid = h->long_thrid && side == REPLICA;
         host[side].unmailbox_id = h->unmailbox_id;
     }
     for (unsigned u = 0; u < 2; u++)

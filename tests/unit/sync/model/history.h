@@ -20,7 +20,8 @@ struct history {
     enum history_mode mode;
     unsigned batchsize;
     int skew; /* of the replica's clock */
-    bool raises_folders, unmailbox_id; /* see model_host */
+    bool raises_folders, unmailbox_id, conversations; /* see model_host */
+    bool long_thrid;                                  /* the replica's */
     const struct op *op;
     size_t n;
 };
@@ -37,7 +38,7 @@ struct history_counters {
     unsigned long passes, copybacks, conflicts, kills, cuts;
     unsigned long stuck;      /* users with a folder that cannot get its name */
     unsigned long collisions; /* differences that the sums do not show */
-    unsigned long quiet[4];   /* histories by the number of passes that they needed in the end */
+    unsigned long quiet[5];   /* histories by the number of passes that they needed in the end */
 };
 extern struct history_counters history_counters;
 
@@ -52,6 +53,8 @@ enum equality {
 };
 const char *check_equal(const struct model_host *m, const struct model_host *r, const char *userid,
                         enum equality exact);
+/* A conflict keeps no new message of the master's away. */
+const char *check_arrived(const struct model_host *m, const struct model_host *r, const char *userid);
 /* Whether something of the user on the replica stands where a mailbox of the master should, for
  * ever: the master's name is another mailbox's there. */
 bool check_is_stuck(const struct model_host *m, const struct model_host *r, const char *userid);

@@ -176,6 +176,7 @@ void model_host_free(struct model_host *h)
         free_box(h->box[i]);
     free(h->box);
     free(h->tomb);
+    free(h->gone);
     free(h->sub);
     free(h->seen);
     free(h->quota);
@@ -206,6 +207,8 @@ void model_host_copy(struct model_host *to, const struct model_host *from)
     to->seen = copy_array(from->seen, from->nseen, sizeof *from->seen);
     to->quota = copy_array(from->quota, from->nquota, sizeof *from->quota);
     to->captomb = from->ntomb ? from->ntomb : 1;
+    to->gone = copy_array(from->gone, from->ngone, sizeof *from->gone);
+    to->capgone = from->ngone ? from->ngone : 1;
     to->capsub = from->nsub ? from->nsub : 1;
     to->capseen = from->nseen ? from->nseen : 1;
     to->capquota = from->nquota ? from->nquota : 1;
@@ -248,6 +251,8 @@ static void add_tomb(struct model_host *h, const char *name, const char *uniquei
     drop_tomb(h, name);
     h->tomb = mem_grow(h->tomb, h->ntomb, &h->captomb, sizeof *h->tomb);
     h->tomb[h->ntomb++] = (struct model_tombstone){ name, uniqueid };
+    h->gone = mem_grow(h->gone, h->ngone, &h->capgone, sizeof *h->gone);
+    h->gone[h->ngone++] = (struct model_tombstone){ name, uniqueid };
 }
 
 static void insert(struct model_host *h, struct model_mailbox *m)
@@ -412,6 +417,38 @@ size_t model_live(const struct model_mailbox *m)
     for (size_t i = 0; i < m->n; i++)
         n += !(m->rec[i].flags & REC_EXPUNGED);
     return n;
+}
+
+static bool same_owner(const struct model_mailbox *x, const struct model_mailbox *y)
+{
+    for (unsigned user = 0; user < MODEL_USERS; user++)
+        if (model_is_of_user(x->name, model_user(user)))
+            return model_is_of_user(y->name, model_user(user));
+    return false;
+}
+
+static bool has_thread(const struct model_mailbox *m, uint64_t cid)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (m->rec[i].cid == cid)
+            return true;
+    return false;
+}
+
+static void raise_xconv(struct model_mailbox *m, uint64_t modseq)
+{
+    if (m->xconvmodseq < modseq)
+        m->xconvmodseq = modseq;
+}
+
+void model_converse(struct model_host *h, struct model_mailbox *m, const struct model_record *r)
+{
+    if (!h->conversations || !r->cid)
+        return;
+    raise_xconv(m, r->modseq);
+    for (size_t i = 0; i < h->nbox; i++)
+        if (h->box[i] != m && same_owner(h->box[i], m) && has_thread(h->box[i], r->cid))
+            raise_xconv(h->box[i], r->modseq + (h->side == REPLICA));
 }
 
 uint32_t model_userflag(struct model_mailbox *m, const char *name)

@@ -18,6 +18,7 @@
 #include "fansync/guid.h"
 #include "fansync/slice.h"
 #include "fansync/snapshot.h"
+#include "fansync/sync_crc.h"
 
 enum { MODEL_FLAGS = 16, MODEL_ANNOTS = 6, MODEL_MINOR = 17 };
 enum { MASTER, REPLICA };
@@ -45,7 +46,7 @@ struct model_record {
 struct model_mailbox {
     const char *name, *uniqueid, *partition, *acl;
     uint32_t uidvalidity, last_uid, recentuid, options;
-    uint64_t highestmodseq, deletedmodseq, foldermodseq, createdmodseq;
+    uint64_t highestmodseq, deletedmodseq, foldermodseq, createdmodseq, xconvmodseq;
     int64_t recenttime, last_appenddate, pop3_last_login, pop3_show_after;
     const char *userflag[MODEL_FLAGS];
     size_t nuserflags;
@@ -77,6 +78,8 @@ struct model_host {
     size_t nbox, capbox;
     struct model_tombstone *tomb;
     size_t ntomb, captomb;
+    struct model_tombstone *gone; /* all that there ever were: a new mailbox of the name hides the entry */
+    size_t ngone, capgone;
     struct model_sub *sub; /* sorted by user, then name */
     size_t nsub, capsub;
     struct model_seen *seen;
@@ -90,6 +93,8 @@ struct model_host {
     bool raises_folders;
     /* As later servers: UNMAILBOX says the uniqueid of the mailbox it means. */
     bool unmailbox_id;
+    bool conversations; /* mailboxes have an XCONVMODSEQ */
+    bool long_thrid;    /* 3.13 or later: sums with thread ids of 16 digits */
 };
 
 /* ---- the world ---- (host.c) */
@@ -143,6 +148,10 @@ struct model_seen *model_set_seen(struct model_host *h, const char *userid, cons
 struct model_record *model_find(const struct model_mailbox *m, uint32_t uid);
 struct model_record *model_append(struct model_mailbox *m, uint32_t uid); /* uid above all */
 size_t model_live(const struct model_mailbox *m);
+/* A record of a thread has changed: the folder's XCONVMODSEQ follows, and those of the owner's other folders with
+ * messages of the thread. The replica numbers the others higher, as a server may that learns of the changes in
+ * another order. */
+void model_converse(struct model_host *h, struct model_mailbox *m, const struct model_record *r);
 uint32_t model_userflag(struct model_mailbox *m, const char *name); /* its bit, made if new */
 void model_annot_set(struct model_annots *l, const char *entry, const char *userid, const char *value,
                      uint64_t modseq); /* value NULL: removes it */
@@ -155,7 +164,9 @@ void model_header(struct arena *a, const struct model_host *h, const struct mode
 void model_records(struct arena *a, const struct model_mailbox *m, uint64_t since_modseq, uint32_t since_uid,
                    struct records *out);
 /* The sums of all live records. */
-void model_crcs(const struct model_mailbox *m, uint32_t *basic, uint32_t *annot);
+struct sync_crcs model_crcs(const struct model_mailbox *m);
+/* annot in the form of the host */
+uint32_t model_annot_crc(const struct model_host *h, const struct sync_crcs *c);
 
 /* ---- the ledger: what became of every message ---- (ledger.c) */
 

@@ -105,6 +105,8 @@ void history_random(uint64_t seed, struct history *h, struct op *room)
     h->batchsize = below(&s, 3) ? 0 : 1 + below(&s, 3);
     h->raises_folders = h->mode != ONE_WAY && below(&s, 4) == 0;
     h->unmailbox_id = below(&s, 3) == 0;
+    h->conversations = below(&s, 2) == 0;
+    h->long_thrid = below(&s, 4) == 0;
     h->skew = (int)below(&s, 3) ? 0 : (int)below(&s, 41) - 20;
     unsigned edits = 1 + below(&s, below(&s, 2) ? 10 : 40);
     bool races = below(&s, 3) == 0;
@@ -168,6 +170,14 @@ void history_shrink(struct history *h, struct op *room)
     if (still_fails(&plain))
         h->unmailbox_id = false;
     plain = *h;
+    plain.conversations = false;
+    if (still_fails(&plain))
+        h->conversations = false;
+    plain = *h;
+    plain.long_thrid = false;
+    if (still_fails(&plain))
+        h->long_thrid = false;
+    plain = *h;
     plain.batchsize = 0;
     if (still_fails(&plain))
         h->batchsize = 0;
@@ -175,8 +185,10 @@ void history_shrink(struct history *h, struct op *room)
 
 void history_print(const struct history *h)
 {
-    printf("    { .name = \"...\", .mode = %s, .batchsize = %u, .skew = %d, .raises_folders = %d, .unmailbox_id = %d,\n      OPS(",
-           mode_names[h->mode], h->batchsize, h->skew, h->raises_folders, h->unmailbox_id);
+    printf("    { .name = \"...\", .mode = %s, .batchsize = %u, .skew = %d, .raises_folders = %d, .unmailbox_id = %d,\n"
+           "      .conversations = %d, .long_thrid = %d,\n      OPS(",
+           mode_names[h->mode], h->batchsize, h->skew, h->raises_folders, h->unmailbox_id, h->conversations,
+           h->long_thrid);
     for (size_t i = 0; i < h->n; i++) {
         const struct op *o = &h->op[i];
         printf("%s{ %s, %s, %u, %u, %u, %u }", i ? ",\n          " : "", kind_names[o->kind],

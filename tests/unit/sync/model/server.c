@@ -228,7 +228,7 @@ static void serve(struct model_server *s, int fd)
 {
     struct connection c = { .server = s, .fd = fd, .reader = dlist_reader_new() };
     buf_adds(&c.out, s->host->unmailbox_id ? "* UNMAILBOX-ID\r\n" : "");
-    buf_adds(&c.out, "* OK model Cyrus sync server\r\n");
+    buf_printf(&c.out, "* OK model Cyrus sync server %s\r\n", s->host->long_thrid ? "3.13.7-model" : "3.12.1-model");
     while (serve_command(&c))
         ;
     flush_out(&c);

@@ -110,6 +110,8 @@ static void put_mailbox(struct connection *c, const struct model_mailbox *m, boo
         dlist_put_u64(b, "CREATEDMODSEQ", h.createdmodseq);
     if (h.entry.foldermodseq)
         dlist_put_u64(b, "FOLDERMODSEQ", h.entry.foldermodseq);
+    if (h.xconvmodseq)
+        dlist_put_u64(b, "XCONVMODSEQ", h.xconvmodseq);
     if (m->annots.n) {
         dlist_put_key(b, "ANNOTATIONS");
         buf_adds(b, " (");

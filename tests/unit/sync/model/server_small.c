@@ -160,8 +160,8 @@ const char *server_apply_unmailbox(struct connection *c, const struct dlist *d)
     if (h->unmailbox_id && (m->uniqueid != server_key(d, "UNIQUEID") || m->uidvalidity != uidvalidity))
         return SERVER_MOVED;
     bool deleted = false;
-    for (size_t i = 0; i < c->server->peer->ntomb; i++)
-        deleted |= c->server->peer->tomb[i].uniqueid == m->uniqueid;
+    for (size_t i = 0; i < c->server->peer->ngone; i++)
+        deleted |= c->server->peer->gone[i].uniqueid == m->uniqueid;
     deleted |= m->last_uid == 0 && model_box(c->server->peer, m->name);
     if (!deleted || model_box_of_id(c->server->peer, m->uniqueid))
         model_violation("UNMAILBOX %s, which the master has not deleted", m->name);

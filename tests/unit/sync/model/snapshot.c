@@ -59,7 +59,12 @@ static void fill_header(struct arena *a, const struct model_mailbox *m, struct m
         out->userflags[i] = slice_str(m->userflag[i]);
 }
 
-void model_crcs(const struct model_mailbox *m, uint32_t *basic, uint32_t *annot)
+uint32_t model_annot_crc(const struct model_host *h, const struct sync_crcs *c)
+{
+    return sync_crc_annot(c, h->long_thrid);
+}
+
+struct sync_crcs model_crcs(const struct model_mailbox *m)
 {
     struct arena a = ARENA_INIT;
     struct mailbox_header h;
@@ -67,16 +72,19 @@ void model_crcs(const struct model_mailbox *m, uint32_t *basic, uint32_t *annot)
     fill_header(&a, m, &h);
     model_records(&a, m, 0, 0, &rec);
     struct sync_crcs c = sync_crc_compute(&h, &rec);
-    *basic = c.basic;
-    *annot = c.annot;
     arena_free(&a);
+    return c;
 }
 
 void model_header(struct arena *a, const struct model_host *h, const struct model_mailbox *m,
                   struct mailbox_header *out)
 {
     fill_header(a, m, out);
-    model_crcs(m, &out->sync_crc, &out->sync_crc_annot);
+    struct sync_crcs c = model_crcs(m);
+    out->sync_crc = c.basic;
+    out->sync_crc_annot = model_annot_crc(h, &c);
+    if (h->conversations)
+        out->xconvmodseq = m->xconvmodseq;
     const struct model_quota *q = model_is_deleted_name(m->name) ? NULL : model_quota_of(h, m->name);
     if (q)
         out->quotaroot = slice_str(q->root);

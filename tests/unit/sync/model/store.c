@@ -186,8 +186,7 @@ struct err *mailbox_records(struct mailbox *m, struct arena *a, uint64_t since_m
 
 struct err *mailbox_compute_crcs(struct mailbox *m, struct sync_crcs *out)
 {
-    model_crcs(m->m, &out->basic, &out->annot);
-    out->annot_long = out->annot;
+    *out = model_crcs(m->m);
     return NULL;
 }
 
