@@ -116,13 +116,21 @@ def _message(found):
 
 @pytest.mark.parametrize("key", ["UNIQUEID", "MBOXTYPE", "LAST_UID", "HIGHESTMODSEQ", "RECENTUID",
                                  "RECENTTIME", "POP3_LAST_LOGIN", "POP3_SHOW_AFTER", "UIDVALIDITY",
-                                 "ACL", "XCONVMODSEQ", "SYNC_CRC", "SYNC_CRC_ANNOT", "FOLDERMODSEQ"])
+                                 "ACL", "SYNC_CRC", "SYNC_CRC_ANNOT", "FOLDERMODSEQ"])
 def test_a_changed_mailbox_field_is_told(equal_dumps, key):
     a, b = equal_dumps[0], deepcopy(equal_dumps[1])
     name, _ = _message(b)
     b.mailboxes[name][key] = "12345"
     (line,) = compare(a, b)
     assert line.startswith(f"mailbox {name} {key}: master ") and "replica '12345'" in line
+
+
+def test_only_a_lower_xconvmodseq_is_told(equal_dumps):
+    a, b = deepcopy(equal_dumps[0]), deepcopy(equal_dumps[1])
+    name, _ = _message(b)
+    a.mailboxes[name]["XCONVMODSEQ"], b.mailboxes[name]["XCONVMODSEQ"] = "10", "11"
+    assert compare(a, b) == []
+    assert compare(b, a) == [f"mailbox {name} XCONVMODSEQ: replica '11' master '10'"]
 
 
 def test_option_p_counts_only_where_there_are_messages(equal_dumps):

@@ -50,4 +50,5 @@ def test_both_sides_edited_at_random_become_equal(seed, conversations):
         with Proxy(pair.replica) as proxy:
             ours(pair.master, "-A", conf=proxy.conf)
             assert proxy.applied() == []
-        assert stock_has_nothing_to_send(pair.master) == []
+        if conversations == "no":  # stock would raise the master's XCONVMODSEQ to the replica's
+            assert stock_has_nothing_to_send(pair.master) == []

@@ -3,8 +3,9 @@
 A mailbox is compared in the fields a sync client compares, the records exactly. Not a difference:
 LAST_APPENDDATE, partition, quota usage and modseqs of annotations of the mailbox and of quota (a
 client does not look at them); option P when there is no message; a CRC of 0; a FOLDERMODSEQ of 0
-on the replica; seen states that only the replica has (nothing ever deletes them). `also` adds fields,
-for instance ("PARTITION", "CREATEDMODSEQ").
+on the replica, an XCONVMODSEQ that is higher there or that one side does not have; seen states
+that only the replica has (nothing ever deletes them). `also` adds fields, for instance
+("PARTITION", "CREATEDMODSEQ").
 
 Expunged records count like live ones, with their modseqs: QRESYNC clients rest on them. Two exceptions
 have to be asked for. `expunged=False`: a host has cleaned up by itself (cyr_expire -X, expunge_mode
@@ -13,7 +14,7 @@ record was touched after it was expunged (unexpunge): no server changes what it 
 """
 
 FIELDS = ("UNIQUEID", "MBOXTYPE", "LAST_UID", "HIGHESTMODSEQ", "RECENTUID", "RECENTTIME",
-          "POP3_LAST_LOGIN", "POP3_SHOW_AFTER", "UIDVALIDITY", "ACL", "XCONVMODSEQ")
+          "POP3_LAST_LOGIN", "POP3_SHOW_AFTER", "UIDVALIDITY", "ACL")
 RECORD_FIELDS = ("MODSEQ", "LAST_UPDATED", "INTERNALDATE", "SIZE", "GUID")
 
 
@@ -74,6 +75,9 @@ def _compare_header(out, name, left, right, both_filled, also):
             out.check(where, key, left[key], right[key])
     if right.get("FOLDERMODSEQ", "0") != "0":
         out.check(where, "FOLDERMODSEQ", left.get("FOLDERMODSEQ"), right["FOLDERMODSEQ"])
+    # The replica's own conversations may have numbered it higher; a lower one would be told to its clients.
+    if int(left.get("XCONVMODSEQ", 0)) > int(right.get("XCONVMODSEQ", 0)) > 0:
+        out.check(where, "XCONVMODSEQ", left["XCONVMODSEQ"], right["XCONVMODSEQ"])
     ignored = set() if both_filled else {"P"}
     out.check(where, "OPTIONS", set(left["OPTIONS"]) - ignored, set(right["OPTIONS"]) - ignored)
     _compare_annotations(out, where, _annotations(left, False), _annotations(right, False))

@@ -330,7 +330,8 @@ const char *check_flags(const struct model_host *m, const struct model_host *r, 
         const struct ledger_entry *e = &ledger.e[i];
         const struct model_mailbox *here = model_box_of_id(m, e->uniqueid);
         bool known = e->flagged[MASTER] ? !e->flagged[REPLICA] : e->flagged[REPLICA] && replicas_too;
-        if (!here || !takes_part(m, r, here) || !known || e->killed || e->given_up || e->born[MASTER] + e->born[REPLICA] > 1)
+        bool meets = here && takes_part(m, r, here) && !is_stuck(here, r);
+        if (!meets || !known || e->killed || e->given_up || e->born[MASTER] + e->born[REPLICA] > 1)
             continue;
         for (size_t k = 0; k < here->n; k++) {
             const struct model_record *x = &here->rec[k];
