@@ -112,6 +112,10 @@ static void a_record_that_differs_gets_a_fresh_modseq_only(void **state)
     assert_true(s.mend.needed);
     assert_int_equal(s.mend.rec.modseq[0], 21);
     assert_int_equal(s.mend.rec.flags[0], REC_SEEN);
+    assert_int_equal(s.mend.rec.internaldate[0], 70);
+    assert_int_equal(s.mend.rec.size[0], 100);
+    assert_int_equal(s.mend.rec.savedate[0], 71);
+    assert_int_equal(s.mend.rec.createdmodseq[0], 4);
     assert_sums(&s);
     arena_free(&s.a);
 }
