@@ -147,7 +147,7 @@ const char *server_apply_rename(struct connection *c, const struct dlist *d)
     return SERVER_OK;
 }
 
-/* Only what the master has deleted may go, or what never had a message and is in the way. */
+/* Only what the master has deleted may go, or what is in the way and never had a message, or with -O. */
 const char *server_apply_unmailbox(struct connection *c, const struct dlist *d)
 {
     struct model_host *h = c->server->host;
@@ -162,7 +162,7 @@ const char *server_apply_unmailbox(struct connection *c, const struct dlist *d)
     bool deleted = false;
     for (size_t i = 0; i < c->server->peer->ngone; i++)
         deleted |= c->server->peer->gone[i].uniqueid == m->uniqueid;
-    deleted |= m->last_uid == 0 && model_box(c->server->peer, m->name);
+    deleted |= (m->last_uid == 0 || h->forced) && model_box(c->server->peer, m->name);
     if (!deleted || model_box_of_id(c->server->peer, m->uniqueid))
         model_violation("UNMAILBOX %s, which the master has not deleted", m->name);
     model_drop_box(h, m);
