@@ -43,7 +43,7 @@ static double drain_all(struct queue *q)
 
 int main(void)
 {
-    struct acks *acks = NULL;
+    struct acks *acks = acks_new(-1);
     struct queue *q = NULL;
     names = mem_array(ACTIONS, sizeof *names);
     owners = mem_array(OWNERS, sizeof *owners);
@@ -52,11 +52,8 @@ int main(void)
     for (int i = 0; i < ACTIONS; i++)
         snprintf(names[i], sizeof names[i], "user.%s.folder%d", owners[i % OWNERS], i);
     queue_thread_begin();
-    struct err *e = acks_new(&acks);
-    if (!e) {
-        struct queue_options o = { 1, 0, acks, 0 };
-        e = queue_new(&q, &o);
-    }
+    const struct queue_options o = { 1, 0, acks, 0 };
+    struct err *e = queue_new(&q, &o);
     if (e) {
         fprintf(stderr, "%s\n", e->msg);
         return 1;

@@ -3,15 +3,16 @@
  *
  * One object, one channel. A writer (Cyrus) changes the object and appends a record to the
  * log; record r says: the object has reached version r. The log has SEGMENTS segments. The
- * tailer pushes each record; the sender syncs the object (the replica then has the version
- * that the store had) or loses its session or defers; a retirer removes segments that are
- * settled; a reclaimer frees dead items after a grace period; and up to KILLS times everything
- * but the log, the store and the replica is gone at any moment, and the log is read again.
+ * tailer pushes each record, and removes segments that it has read whole and that nobody holds but
+ * itself; it sleeps until a record comes or a last hold is given up. The sender syncs the object (the
+ * replica then has the version that the store had) or loses its session or defers; a reclaimer frees
+ * dead items after a grace period; and up to KILLS times everything but the log, the store and the
+ * replica is gone at any moment, and the log is read again.
  *
  * Each statement is one step of memory as in src/queue (the names are those of the code).
  * Claims, as assertions:
  *   - a segment is removed only when the replica has all that its records say,
- *   - a slot that has fallen to zero stays there,
+ *   - a hold is taken only of a slot that its opener holds,
  *   - an item is handed out by one drain at a time, is queued once, and is used by nobody
  *     after it has been freed,
  *   - when nothing can move any more, the replica has everything, all segments are removed,
@@ -22,7 +23,8 @@
  *   2 no dirty mark                               6 queue_clear: flag before descriptor
  *   3 a merge looks and writes in two steps       7 a push merges with a dead item
  *   4 holds released at the drain                 8 put back without the slots held
- *                                                 9 sealed before the last record is pushed
+ *   9 a segment removed before its last record is pushed
+ *  10 acks_clear after the look
  */
 #ifndef MUTANT
 #define MUTANT 0
@@ -59,14 +61,15 @@ bit callback[ITEMS]; /* call_rcu */
 bit waits[ITEMS];    /* ... for the read section that was open then */
 bit reading;         /* the tailer is in a read section */
 byte holds[SEGMENTS];
-bit sealed[SEGMENTS];
+bit read_all[SEGMENTS]; /* of the tailer: no record of it is left to read */
+bit settled_fd;         /* acks.c: somebody gave up a last hold */
 byte arrived = NONE, again = NONE, later = NONE;
 bit signalled, fd;
 byte handed_out; /* how many items the sender has */
 
 bit killed;
 byte down;
-#define THREADS 4 /* tailer, sender, retirer, reclaimer */
+#define THREADS 3 /* tailer, sender, reclaimer */
 
 #define used(i) assert(state[i] != FREE)
 
@@ -82,11 +85,11 @@ inline forget_everything()
         od;
         i = 0;
         do
-        :: i < SEGMENTS -> holds[i] = 0; sealed[i] = 0; i++
+        :: i < SEGMENTS -> holds[i] = 0; read_all[i] = 0; i++
         :: else -> break
         od;
         i = 0; reading = 0; arrived = NONE; again = NONE; later = NONE;
-        signalled = 0; fd = 0; handed_out = 0; down = 0; killed = 0
+        signalled = 0; fd = 0; settled_fd = 0; handed_out = 0; down = 0; killed = 0
     }
 }
 
@@ -109,12 +112,19 @@ active proctype writer()
 
 /* acks_take, acks_release of one slot */
 inline take(s) { atomic { assert(holds[s] > 0); holds[s]++ } }
-inline release(s) { atomic { assert(holds[s] > 0); holds[s]-- } }
+inline release(s)
+{
+    atomic { assert(holds[s] > 1); holds[s]--; last = holds[s] == 1 };
+    if
+    :: atomic { last -> settled_fd = 1; last = 0 }
+    :: else
+    fi
+}
 
 inline release_all(set)
 {
-    if :: atomic { (set & 1) -> release(0) } :: else fi;
-    if :: atomic { (set & 2) -> release(1) } :: else fi
+    if :: (set & 1) -> release(0) :: else fi;
+    if :: (set & 2) -> release(1) :: else fi
 }
 
 /* ---- push.c ---- */
@@ -168,7 +178,7 @@ inline join()
     od;
     if
 #if MUTANT != 1
-    :: atomic { joined && (w_slots & bits) -> release(s) }
+    :: joined && (w_slots & bits) -> release(s)
 #else
     :: atomic { joined && !(w_slots & bits) -> take(s) }
 #endif
@@ -224,39 +234,63 @@ inline push()
     d_step { reading = 0; waits[0] = 0; waits[1] = 0; waits[2] = 0; it = NONE; joined = 0; w_state = 0; w_dirty = 0; w_slots = 0 }
 }
 
+/* tailing.c and tail_retire.c. The look and what follows are one step: nobody else takes holds. */
+inline look_at(x)
+{
+    if
+    :: atomic { read_all[x] && holds[x] == 1 ->
+            assert(!removed[x] && replica >= last_of(x));
+            removed[x] = 1; read_all[x] = 0; holds[x] = 0 /* acks_close */ }
+    :: else
+    fi
+}
+
+inline look_at_all()
+{
+    look_at(0);
+    look_at(1)
+}
+
 active proctype tailer()
 {
     byte s, r, it, w_state, w_slots, bits;
-    bit w_dirty, joined;
+    bit w_dirty, joined, last;
 again_from_the_log:
     skip;
-    d_step { s = 0; r = 0; it = NONE; w_state = 0; w_slots = 0; bits = 0; w_dirty = 0; joined = 0 };
+    d_step { s = 0; r = 0; it = NONE; w_state = 0; w_slots = 0; bits = 0; w_dirty = 0; joined = 0; last = 0 };
     {
         do
-        :: s == SEGMENTS -> break
         :: s < SEGMENTS && removed[s] -> s++
-        :: s < SEGMENTS && !removed[s] ->
-            d_step { holds[s] = 1; r = first_of(s); bits = 1 << s }; /* acks_open */
-            do
-            :: r <= last_of(s) ->
-                written >= r;
+        :: s < SEGMENTS && !removed[s] && r == 0 ->
+            d_step { holds[s] = 1; r = first_of(s); bits = 1 << s } /* acks_open */
+        :: s == SEGMENTS || (!removed[s] && r > 0) ->
+#if MUTANT == 10
+            look_at_all();
+            settled_fd = 0;
+#else
+            settled_fd = 0; /* acks_clear */
+            look_at_all();
+#endif
+            if
+            :: s < SEGMENTS && written >= r ->
 #if MUTANT == 9
                 if
-                :: r == last_of(s) -> sealed[s] = 1; release(s)
+                :: r == last_of(s) -> read_all[s] = 1; look_at_all()
                 :: else
                 fi;
 #endif
                 push();
-                r++
-            :: else -> break
-            od;
-#if MUTANT != 9
-            sealed[s] = 1;
-            release(s);
-#endif
-            s++
-        od;
-        false
+                if
+                :: r == last_of(s) -> d_step { read_all[s] = 1; s++; r = 0 }
+                :: else -> r++
+                fi
+            :: else -> /* sleeps */
+                if
+                :: settled_fd == 1
+                :: s < SEGMENTS && written >= r
+                fi
+            fi
+        od
     } unless { killed };
     down++;
     !killed;
@@ -322,9 +356,10 @@ inline done()
 active proctype sender()
 {
     byte it, seen, both, w_state;
+    bit last;
 from_start:
     skip;
-    d_step { it = NONE; seen = 0; both = 0; w_state = 0 };
+    d_step { it = NONE; seen = 0; both = 0; w_state = 0; last = 0 };
     {
         do
         :: d_step { again != NONE -> it = again; again = NONE } -> goto sync
@@ -362,23 +397,7 @@ next:
     goto from_start
 }
 
-/* ---- acks, segments, memory ---- */
-
-active proctype retirer()
-{
-    byte i;
-from_start:
-    i = 0;
-    {
-        do
-        :: atomic { sealed[0] && holds[0] == 0 && !removed[0] -> assert(replica >= last_of(0)); removed[0] = 1 }
-        :: atomic { sealed[1] && holds[1] == 0 && !removed[1] -> assert(replica >= last_of(1)); removed[1] = 1 }
-        od
-    } unless { killed };
-    down++;
-    !killed;
-    goto from_start
-}
+/* ---- memory ---- */
 
 active proctype reclaimer()
 {

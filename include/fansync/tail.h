@@ -10,6 +10,7 @@
  * its next start. So a record may come more than once, and never not at all.
  *
  *   loop: poll(tailer_fd, tailer_next_ms); tailer_poll
+ *   something settled: tailer_retire
  */
 #ifndef FANSYNC_TAIL_H
 #define FANSYNC_TAIL_H
@@ -32,7 +33,8 @@ struct tail_hooks {
     /* A record; the action's slices are valid during the call. */
     void (*record)(void *ctx, void *source, int slot, const struct action *a);
     /* True if every record given so far for the slot is confirmed, or queued again in a
-     * durable place. Asked again and again; must be quick. More records may follow. */
+     * durable place. Asked when there is something to remove, after each tailer_retire for one; must be
+     * quick. More records may follow. */
     bool (*settled)(void *ctx, int slot);
     /* The slot is free. Its bytes are gone from the disk, or the folder was removed from the
      * tailer and they will be read again by whoever comes next. */
@@ -92,6 +94,10 @@ int tailer_next_ms(const struct tailer *t);
  * a millisecond or so for the lock of a log. Call it as often as one likes: early, for one,
  * when something was settled. */
 void tailer_poll(struct tailer *t);
+
+/* Looks only at folders of which something has been settled, to remove it. To be called whenever a slot
+ * may have become settled: nobody asks by himself. */
+void tailer_retire(struct tailer *t);
 
 /* False if the folder is not followed. */
 bool tailer_stats(const struct tailer *t, const char *folder, struct tail_stats *out);

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "fansync/acks.h"
 #include "fansync/mem.h"
 
 enum { COLLAPSE_ABOVE = 1000 }; /* waiting mailboxes of one user, beyond which he is synced whole */
@@ -42,8 +43,9 @@ struct err *line_new(const struct channel *channel, const struct line_options *o
     l->channel = *channel;
     l->o = *o;
     /* The pointer that was taken into the copied channel. */
+    l->acks = acks_new(o->settled_fd);
     const struct queue_options q = {
-        .shards = o->connections, .collapse_above = COLLAPSE_ABOVE, .acks = o->acks,
+        .shards = o->connections, .collapse_above = COLLAPSE_ABOVE, .acks = l->acks,
     };
     struct err *err = make_senders(l);
     if (!err)
@@ -131,6 +133,7 @@ void line_free(struct line *l)
         pthread_mutex_destroy(&s->guard);
     }
     queue_free(l->queue);
+    acks_free(l->acks);
     channel_close(&l->channel);
     free(l->senders);
     free(l);

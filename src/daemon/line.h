@@ -28,7 +28,7 @@ struct line_options {
     const char *shutdown_file; /* NULL: none */
     unsigned connections;
     bool tagged; /* one of several: its messages name the channel */
-    struct acks *acks;
+    int settled_fd; /* tailing_settled_fd */
     int ended_fd; /* an eventfd, signalled when a sender has ended */
     /* Set when one line has been told to end, or cannot go on: all do. A line that ended alone would
      * keep logs from being retired. */
@@ -62,6 +62,7 @@ struct sender {
 struct line {
     struct channel channel;
     struct line_options o;
+    struct acks *acks; /* of what its queue holds; shared with no other line */
     struct queue *queue;
     struct sender *senders;
     atomic_int closing;     /* end after the batch in hand */

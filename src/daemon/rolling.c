@@ -31,7 +31,6 @@ struct rolling {
     const struct config *config;
     struct store *store;
     const struct rolling_options *o;
-    struct acks *acks;
     struct line **line;
     size_t nlines, lines_cap;
     struct tailing *tailing;
@@ -81,7 +80,7 @@ static struct line_options line_options(struct rolling *r, const char *name)
         .shutdown_file = o->shutdown_file ? o->shutdown_file : config_channel_string(r->config, name, "sync_shutdown_file"),
         .connections = connections < 1 ? 1 : connections > 64 ? 64 : (unsigned)connections,
         .tagged = o->nchannels > 1 || fanout_of(r, o->nchannels ? o->channels[0] : NULL),
-        .acks = r->acks,
+        .settled_fd = tailing_settled_fd(r->tailing),
         .ended_fd = r->ended_fd,
         .end_all = &r->end_all,
     };
@@ -111,12 +110,13 @@ static struct err *get_line(struct rolling *r, const char *name, struct line **o
 
 static struct err *add_hub(struct rolling *r, const char *hub, const char *list)
 {
-    struct line *lines[64];
-    size_t n = 0;
+    struct line **lines = NULL;
+    size_t n = 0, cap = 0;
     struct buf folder = BUF_INIT;
     struct err *err = NULL;
-    for (const char *p = list + strspn(list, " \t,"); *p && n < 64 && !err; p += strspn(p, " \t,")) {
+    for (const char *p = list + strspn(list, " \t,"); *p && !err; p += strspn(p, " \t,")) {
         size_t length = strcspn(p, " \t,");
+        lines = mem_grow(lines, n, &cap, sizeof(struct line *));
         err = get_line(r, arena_dup(&r->arena, slice_of(p, length)).p, &lines[n]);
         n += !err;
         p += length;
@@ -127,6 +127,7 @@ static struct err *add_hub(struct rolling *r, const char *hub, const char *list)
     if (!err)
         err = tailing_add(r->tailing, buf_cstr(&folder), lines, n);
     buf_free(&folder);
+    free(lines);
     return err;
 }
 
@@ -151,8 +152,7 @@ static void serve_metrics(struct rolling *r)
 
 static struct err *set_up(struct rolling *r)
 {
-    TRY(acks_new(&r->acks));
-    r->tailing = tailing_new(r->store, r->acks, config_switch(r->config, "sync_paced_handover"));
+    TRY(tailing_new(r->store, config_switch(r->config, "sync_paced_handover"), &r->tailing));
     if (r->o->nchannels == 0)
         TRY(add_channel(r, NULL));
     for (size_t i = 0; i < r->o->nchannels; i++)
@@ -195,7 +195,6 @@ static void take_down(struct rolling *r)
     tailing_free(r->tailing);
     for (size_t i = 0; i < r->nlines; i++)
         line_free(r->line[i]);
-    acks_free(r->acks);
     free(r->line);
     arena_free(&r->arena);
     close(r->ended_fd);

@@ -2,10 +2,18 @@
  * The tailing thread (daemon/tailing.h). It owns the tailer and is the only producer of all
  * queues.
  *
- * A segment of a log is held by every action that stands for one of its records. Where one stays
- * for long, because a replica is away or an action keeps failing, the lines concerned are asked
+ * A part of a log (what the tailer calls a segment) has a slot in the acks of every line that it feeds,
+ * and is held there by every action that stands for one of its records. No line's slots are another's: a
+ * line that lets none go holds up its own log only. Of a line's slots its own log gets OWN_SLOTS, the rest is
+ * for hubs. A hub's records for a line that has no slot left are put into the line's own log at once
+ * instead of into its queue, by the rules of Cyrus's writers, before the part counts as settled: so a hub
+ * is never held up by one of its lines.
+ *
+ * Where a part stays for long, because a replica is away or an action keeps failing, the lines concerned are asked
  * to write what waits into their own logs: a hub's log is then retired for the others' sake, and
  * a log that was moved aside can go.
+ *
+ * Who lets go of the last hold makes settled_fd readable, and the parts are looked at (docs/model/queue.pml).
  */
 #include "daemon/tailing.h"
 
@@ -16,10 +24,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fansync/acks.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
+#include "fansync/synclog.h"
+#include "log/append.h"
 
-enum { SPILL_AFTER = 5 /* seconds that a segment may hold up a log */ };
+enum {
+    SPILL_AFTER = 5, /* seconds that a part may hold up a log */
+    OWN_SLOTS = ACKS_SLOTS * 3 / 4,
+    NO_SLOT = -1,
+    APPEND_WAIT_MS = 200, /* for the lock of a line's log, which writers have for some 10 us */
+    KEPT_MOST = 256 << 10, /* bytes of a line that wait to be appended */
+};
 
 #define SECOND ((int64_t)1000 * 1000 * 1000)
 
@@ -32,23 +49,31 @@ struct source {
     struct tail_stats stats; /* guarded */
 };
 
-struct slot {
-    struct source *source;
+/* What a part is to one of the lines that it feeds. */
+struct share {
+    int slot; /* in the line's acks, or NO_SLOT */
+    struct buf kept; /* NO_SLOT: records on their way to the line's own log */
+};
+
+struct part {
+    struct source *source; /* NULL: free */
     int64_t began;
+    struct share *share; /* parallel to the source's lines */
 };
 
 struct tailing {
     struct store *store;
-    struct acks *acks;
     struct tailer *tailer;
     struct source **source; /* pointers: the tailer keeps them */
     size_t n, cap;
-    struct slot slot[ACKS_SLOTS];
+    struct part *part; /* as many as there ever were at a time; the tailer knows them by their index */
+    size_t nparts, parts_cap;
     struct arena arena; /* of one record */
     pthread_t thread;
     bool started;
     atomic_int closing;
     int wake_fd;
+    int settled_fd;
     pthread_mutex_t guard;
 };
 
@@ -61,13 +86,42 @@ static int64_t now_ns(void)
 
 /* ---- the tailer's hooks ---- */
 
+static size_t own_parts(const struct tailing *t, const struct source *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->nparts; i++)
+        n += t->part[i].source == s;
+    return n;
+}
+
+static size_t free_part(struct tailing *t)
+{
+    size_t i = 0;
+    while (i < t->nparts && t->part[i].source)
+        i++;
+    if (i < t->nparts)
+        return i;
+    t->part = mem_grow(t->part, t->nparts, &t->parts_cap, sizeof *t->part);
+    return t->nparts++;
+}
+
+/* A line's own log waits for a slot; a hub's does without, see above. */
 static int begin_segment(void *ctx, void *source)
 {
     struct tailing *t = ctx;
-    int slot = acks_open(t->acks);
-    if (slot >= 0)
-        t->slot[slot] = (struct slot){ source, now_ns() };
-    return slot;
+    struct source *s = source;
+    if (s->own && own_parts(t, s) >= OWN_SLOTS)
+        return -1;
+    int first = acks_open(s->line[0]->acks);
+    if (s->own && first == NO_SLOT)
+        return -1;
+    size_t i = free_part(t);
+    struct part *p = &t->part[i];
+    *p = (struct part){ s, now_ns(), mem_array(s->nlines, sizeof *p->share) };
+    p->share[0] = (struct share){ first, BUF_INIT };
+    for (size_t k = 1; k < s->nlines; k++)
+        p->share[k] = (struct share){ acks_open(s->line[k]->acks), BUF_INIT };
+    return (int)i;
 }
 
 /* The user an action belongs to: all of his go through one sender, in their order. */
@@ -85,48 +139,97 @@ static struct slice owner_of(struct tailing *t, const struct action *a)
     }
 }
 
-static void take_record(void *ctx, void *source, int slot, const struct action *a)
+/* True if nothing is left to be appended. */
+static bool append_kept(const struct line *l, struct share *x)
+{
+    if (buf_len(&x->kept) == 0)
+        return true;
+    struct err *err = append_within(l->channel.log, buf_slice(&x->kept), APPEND_WAIT_MS);
+    if (err)
+        log_msg(LOG_ERR, "IOERROR: records of a hub wait to be kept: %s", err->msg);
+    else
+        buf_clear(&x->kept);
+    bool done = !err;
+    err_free(err);
+    return done;
+}
+
+static void give(struct line *l, struct share *x, const struct action *a, struct slice owner, int64_t now)
+{
+    if (x->slot != NO_SLOT)
+        queue_push(l->queue, a, owner, 1u << x->slot, now);
+    else if (synclog_format(&x->kept, a) && buf_len(&x->kept) > KEPT_MOST)
+        append_kept(l, x);
+}
+
+static void take_record(void *ctx, void *source, int part, const struct action *a)
 {
     struct tailing *t = ctx;
     struct source *s = source;
     struct slice owner = owner_of(t, a);
     int64_t now = now_ns();
-    for (size_t i = 0; i < s->nlines; i++)
-        queue_push(s->line[i]->queue, a, owner, 1u << slot, now);
+    for (size_t k = 0; k < s->nlines; k++)
+        give(s->line[k], &t->part[part].share[k], a, owner, now);
     arena_reset(&t->arena);
 }
 
-static bool is_settled(void *ctx, int slot)
+static bool is_settled(void *ctx, int part)
 {
     struct tailing *t = ctx;
-    return acks_unsettled(t->acks, (unsigned)slot) == 0;
+    const struct part *p = &t->part[part];
+    bool settled = true;
+    for (size_t k = 0; k < p->source->nlines; k++) {
+        struct share *x = &p->share[k];
+        if (x->slot == NO_SLOT)
+            settled &= append_kept(p->source->line[k], x);
+        else
+            settled &= acks_unsettled(p->source->line[k]->acks, (unsigned)x->slot) == 0;
+    }
+    return settled;
 }
 
-/* At the end of the process a segment may be given up that is not settled: its slot is then
+/* At the end of the process a part may be given up that is not settled: its slots are then
  * never used again. */
-static void end_segment(void *ctx, int slot)
+static void end_segment(void *ctx, int part)
 {
     struct tailing *t = ctx;
-    t->slot[slot] = (struct slot){ NULL, 0 };
-    if (is_settled(ctx, slot))
-        acks_close(t->acks, (unsigned)slot);
+    struct part *p = &t->part[part];
+    for (size_t k = 0; k < p->source->nlines; k++) {
+        struct share *x = &p->share[k];
+        struct acks *acks = p->source->line[k]->acks;
+        if (x->slot != NO_SLOT && acks_unsettled(acks, (unsigned)x->slot) == 0)
+            acks_close(acks, (unsigned)x->slot);
+        buf_free(&x->kept);
+    }
+    free(p->share);
+    *p = (struct part){ NULL, 0, NULL };
 }
 
 /* ---- setting up ---- */
 
-struct tailing *tailing_new(struct store *store, struct acks *acks, bool paced)
+struct err *tailing_new(struct store *store, bool paced, struct tailing **out)
 {
     struct tailing *t = mem_alloc(sizeof *t);
     t->store = store;
-    t->acks = acks;
+    t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    t->settled_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const struct tailer_options o = {
         .hooks = { t, begin_segment, take_record, is_settled, end_segment },
         .paced_handover = paced,
     };
     t->tailer = tailer_new(&o);
-    t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&t->guard, NULL);
-    return t;
+    if (t->wake_fd < 0 || t->settled_fd < 0) {
+        tailing_free(t);
+        return err_errno("eventfd");
+    }
+    *out = t;
+    return NULL;
+}
+
+int tailing_settled_fd(const struct tailing *t)
+{
+    return t->settled_fd;
 }
 
 struct err *tailing_add(struct tailing *t, const char *folder, struct line *const *lines, size_t n)
@@ -148,31 +251,36 @@ struct err *tailing_add(struct tailing *t, const char *folder, struct line *cons
 
 /* ---- the thread ---- */
 
-static bool is_oldest(const struct tailing *t, unsigned slot)
+static bool is_oldest(const struct tailing *t, const struct part *p)
 {
-    for (unsigned i = 0; i < ACKS_SLOTS; i++)
-        if (t->slot[i].source == t->slot[slot].source && t->slot[i].began < t->slot[slot].began)
+    for (size_t i = 0; i < t->nparts; i++)
+        if (t->part[i].source == p->source && t->part[i].began < p->began)
             return false;
     return true;
 }
 
-/* Whether a segment is in the way: of a hub always, of a line's own log when it was moved aside. */
-static bool is_in_the_way(const struct tailing *t, unsigned slot)
+/* Whether a part is in the way: of a hub always, of a line's own log when it was moved aside. */
+static bool is_in_the_way(const struct tailing *t, const struct part *p)
 {
-    const struct source *s = t->slot[slot].source;
-    return !s->own || (is_oldest(t, slot) && access(s->run, F_OK) == 0);
+    return !p->source->own || (is_oldest(t, p) && access(p->source->run, F_OK) == 0);
 }
 
-static void look_for_old_segments(struct tailing *t)
+static void ask_for_spills(const struct part *p)
+{
+    for (size_t k = 0; k < p->source->nlines; k++) {
+        const struct share *x = &p->share[k];
+        if (x->slot != NO_SLOT && acks_unsettled(p->source->line[k]->acks, (unsigned)x->slot) > 0)
+            line_want_spill(p->source->line[k], 1u << x->slot);
+    }
+}
+
+static void look_for_old_parts(struct tailing *t)
 {
     int64_t now = now_ns();
-    for (unsigned i = 0; i < ACKS_SLOTS; i++) {
-        const struct slot *x = &t->slot[i];
-        if (!x->source || now - x->began < SPILL_AFTER * SECOND || acks_unsettled(t->acks, i) == 0 ||
-            !is_in_the_way(t, i))
-            continue;
-        for (size_t k = 0; k < x->source->nlines; k++)
-            line_want_spill(x->source->line[k], 1u << i);
+    for (size_t i = 0; i < t->nparts; i++) {
+        const struct part *p = &t->part[i];
+        if (p->source && now - p->began >= SPILL_AFTER * SECOND && is_in_the_way(t, p))
+            ask_for_spills(p);
     }
 }
 
@@ -184,25 +292,41 @@ static void write_down_stats(struct tailing *t)
     pthread_mutex_unlock(&t->guard);
 }
 
-static void wait_for_news(struct tailing *t)
+enum { NEWS_LOGS = 1, NEWS_SETTLED = 2 };
+
+/* Which of them came; a time-out is for the logs. */
+static int wait_for_news(struct tailing *t)
 {
-    struct pollfd f[2] = { { .fd = t->wake_fd, .events = POLLIN }, { .fd = tailer_fd(t->tailer), .events = POLLIN } };
-    poll(f, 2, tailer_next_ms(t->tailer));
+    struct pollfd f[] = {
+        { .fd = t->wake_fd, .events = POLLIN },
+        { .fd = t->settled_fd, .events = POLLIN },
+        { .fd = tailer_fd(t->tailer), .events = POLLIN },
+    };
+    eventfd_t ignored;
+    int n = poll(f, sizeof f / sizeof *f, tailer_next_ms(t->tailer));
+    int news = n == 0 || f[2].revents ? NEWS_LOGS : 0;
+    if (n > 0 && f[1].revents && eventfd_read(t->settled_fd, &ignored) == 0)
+        news |= NEWS_SETTLED; /* read before the look: see fansync/acks.h */
+    return news;
 }
 
 static void *tailing_main(void *ctx)
 {
     struct tailing *t = ctx;
     int64_t next_look = 0;
+    int news = NEWS_LOGS;
     queue_thread_begin();
     while (!atomic_load(&t->closing)) {
-        tailer_poll(t->tailer);
+        if (news & NEWS_SETTLED)
+            tailer_retire(t->tailer);
+        if ((news & NEWS_LOGS) || tailer_next_ms(t->tailer) == 0)
+            tailer_poll(t->tailer);
         if (now_ns() >= next_look) {
             next_look = now_ns() + SECOND / 2;
-            look_for_old_segments(t);
+            look_for_old_parts(t);
             write_down_stats(t);
         }
-        wait_for_news(t);
+        news = wait_for_news(t);
     }
     queue_thread_end();
     return NULL;
@@ -239,7 +363,11 @@ void tailing_free(struct tailing *t)
         free(t->source[i]);
     }
     free(t->source);
-    close(t->wake_fd);
+    free(t->part);
+    if (t->wake_fd >= 0)
+        close(t->wake_fd);
+    if (t->settled_fd >= 0)
+        close(t->settled_fd);
     pthread_mutex_destroy(&t->guard);
     arena_free(&t->arena);
     free(t);

@@ -8,14 +8,15 @@
 
 #include <stddef.h>
 #include "daemon/line.h"
-#include "fansync/acks.h"
 #include "fansync/store.h"
 #include "fansync/tail.h"
 
 struct tailing;
 
 /* store: for the names' owners. paced: the stock client's hand-over by log-run. */
-struct tailing *tailing_new(struct store *store, struct acks *acks, bool paced);
+struct err *tailing_new(struct store *store, bool paced, struct tailing **out);
+/* For the acks of the lines: what they settle is looked at. */
+int tailing_settled_fd(const struct tailing *t);
 /* Before tailing_start; the lines outlive the tailing. ERR_LOCKED: another process of ours follows
  * that folder. */
 struct err *tailing_add(struct tailing *t, const char *folder, struct line *const *lines, size_t n);

@@ -176,6 +176,23 @@ void tailer_poll(struct tailer *t)
     }
 }
 
+static bool has_settled(const struct folder *f)
+{
+    for (const struct segment *s = f->segments; s; s = s->next)
+        if (s->slot >= 0 && segment_settled(f, s))
+            return true;
+    return false;
+}
+
+void tailer_retire(struct tailer *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        t->now_ms = files_now_ms();
+        if (has_settled(t->folders[i]))
+            folder_look(t->folders[i]);
+    }
+}
+
 bool tailer_stats(const struct tailer *t, const char *folder, struct tail_stats *out)
 {
     size_t i = find(t, folder);

@@ -52,15 +52,10 @@ static bool unlink_run(struct folder *f, const struct segment *s)
 
 void retire_drained(struct folder *f)
 {
-    const struct tailer_options *o = &f->tailer->o;
     for (struct segment *s = f->segments, *next; s; s = next) {
         next = s->next;
-        if (s->phase != DRAINED)
-            continue;
-        if (!segment_settled(f, s))
-            folder_wake(f, o->paced_handover ? o->handover_ms : o->compact_ms);
-        else if (unlink_run(f, s))
-            segment_free(f, s);
+        if (s->phase == DRAINED && segment_settled(f, s) && unlink_run(f, s))
+            segment_free(f, s); /* one that is not settled is tried again by tailer_retire */
     }
 }
 
@@ -113,10 +108,10 @@ bool retire_compact(struct folder *f, struct segment *s)
 {
     const struct tailer *t = f->tailer;
     int64_t due = f->compacted_ms + t->o.compact_ms;
-    if (!may_be_emptied(s))
+    if (!may_be_emptied(s) || !segment_settled(f, s))
         return false;
-    if (t->now_ms < due || !segment_settled(f, s)) {
-        folder_wake(f, due > t->now_ms ? due - t->now_ms : t->o.compact_ms);
+    if (t->now_ms < due) {
+        folder_wake(f, due - t->now_ms);
         return false;
     }
     return empty_log(f, s);

@@ -137,8 +137,11 @@ static bool have_slot(struct folder *f, struct segment *s)
         s->slot = h->begin_segment(h->ctx, f->source);
         s->begun_ms = f->tailer->now_ms;
     }
-    if (s->slot < 0)
+    if (s->slot < 0) {
+        folder_say(f, LOG_WARNING, "%s is not read on: too many parts of it wait to be confirmed (--status says for "
+                   "what)", f->log);
         folder_wake(f, SLOT_MS);
+    }
     return s->slot >= 0;
 }
 

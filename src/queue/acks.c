@@ -1,26 +1,22 @@
 /*
- * Acknowledgement of log segments (fansync/acks.h). The tailer opens, seals and closes
- * slots; the queues take and release them, senders in their own threads.
+ * Acknowledgement of log segments (fansync/acks.h). The tailer opens and closes
+ * slots; the queue takes and releases them, senders in their own threads.
  *
- * Invariant 1 of the design rests on this: the count of a slot is above zero from the open
- * until nothing on any channel needs the segment any more.
+ * Invariant 1 of the design rests on this: the count of a slot is above one from the first push
+ * until nothing on the channel needs the segment any more.
  */
 #include "fansync/acks.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "fansync/mem.h"
 
-enum slot_state { SLOT_CLOSED, SLOT_OPEN, SLOT_SEALED };
-
 /* On a cache line of its own: several senders count at the same time. */
 struct slot {
-    _Alignas(64) atomic_long holds;
-    _Atomic enum slot_state state; /* changed by the opener only */
+    _Alignas(64) atomic_long holds; /* 0: closed; the opener's is one of them */
 };
 
 struct acks {
@@ -28,59 +24,32 @@ struct acks {
     int fd;
 };
 
-struct err *acks_new(struct acks **out)
+struct acks *acks_new(int settled_fd)
 {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0)
-        return err_errno("eventfd");
     struct acks *a = aligned_alloc(_Alignof(struct acks), sizeof *a);
     if (!a)
         mem_overflow();
-    for (unsigned i = 0; i < ACKS_SLOTS; i++) {
+    for (unsigned i = 0; i < ACKS_SLOTS; i++)
         atomic_init(&a->slots[i].holds, 0);
-        atomic_init(&a->slots[i].state, SLOT_CLOSED);
-    }
-    a->fd = fd;
-    *out = a;
-    return NULL;
+    a->fd = settled_fd;
+    return a;
 }
 
 void acks_free(struct acks *a)
 {
-    if (!a)
-        return;
-    close(a->fd);
     free(a);
-}
-
-static enum slot_state state_of(struct acks *a, unsigned slot)
-{
-    /* relaxed: the opener reads its own writes; to others it is of the past anyway */
-    return atomic_load_explicit(&a->slots[slot].state, memory_order_relaxed);
-}
-
-static void set_state(struct acks *a, unsigned slot, enum slot_state state)
-{
-    atomic_store_explicit(&a->slots[slot].state, state, memory_order_relaxed);
 }
 
 int acks_open(struct acks *a)
 {
     for (unsigned i = 0; i < ACKS_SLOTS; i++) {
-        if (state_of(a, i) != SLOT_CLOSED)
+        /* relaxed: only we open and close */
+        if (atomic_load_explicit(&a->slots[i].holds, memory_order_relaxed) != 0)
             continue;
         atomic_store_explicit(&a->slots[i].holds, 1, memory_order_relaxed); /* nobody else has it yet */
-        set_state(a, i, SLOT_OPEN);
         return (int)i;
     }
     return -1;
-}
-
-void acks_seal(struct acks *a, unsigned slot)
-{
-    assert(state_of(a, slot) == SLOT_OPEN);
-    set_state(a, slot, SLOT_SEALED);
-    acks_release(a, slot);
 }
 
 void acks_take(struct acks *a, unsigned slot)
@@ -97,8 +66,8 @@ void acks_release(struct acks *a, unsigned slot)
     /* release: what was done for the records comes before; acquire, for the last one: it
      * answers for all others before it signals */
     long before = atomic_fetch_sub_explicit(&a->slots[slot].holds, 1, memory_order_acq_rel);
-    assert(before > 0);
-    if (before == 1) {
+    assert(before > 1);
+    if (before == 2 && a->fd >= 0) {
         uint64_t one = 1;
         /* fails only when the counter is full, and then it is readable already */
         ssize_t n = write(a->fd, &one, sizeof one);
@@ -124,30 +93,13 @@ void acks_release_all(struct acks *a, uint32_t slots)
 
 long acks_unsettled(struct acks *a, unsigned slot)
 {
-    /* acquire: pairs with the releases, see acks_settled */
-    long holds = atomic_load_explicit(&a->slots[slot].holds, memory_order_acquire);
-    return state_of(a, slot) == SLOT_OPEN ? holds - 1 : holds;
-}
-
-bool acks_settled(struct acks *a, unsigned slot)
-{
-    return state_of(a, slot) == SLOT_SEALED && acks_unsettled(a, slot) == 0;
+    /* acquire: pairs with the releases of those who let go */
+    return atomic_load_explicit(&a->slots[slot].holds, memory_order_acquire) - 1;
 }
 
 void acks_close(struct acks *a, unsigned slot)
 {
-    assert(state_of(a, slot) != SLOT_CLOSED && acks_unsettled(a, slot) == 0);
-    set_state(a, slot, SLOT_CLOSED);
-}
-
-int acks_fd(const struct acks *a)
-{
-    return a->fd;
-}
-
-void acks_clear(struct acks *a)
-{
-    uint64_t n;
-    ssize_t r = read(a->fd, &n, sizeof n); /* nothing to read: clear already */
-    (void)r;
+    assert(acks_unsettled(a, slot) == 0);
+    /* relaxed: nobody else has it any more */
+    atomic_store_explicit(&a->slots[slot].holds, 0, memory_order_relaxed);
 }

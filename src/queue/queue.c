@@ -26,8 +26,8 @@
  * m: docs/model/queue.pml, a mutant):
  *
  * 1. The sender confirms between a push's setting a slot and its counting the hold: the
- *    slot falls to zero with the record not counted, and only the missing seal keeps it from
- *    settling. The push takes first, and gives back what the action held already. (s, m)
+ *    segment would look settled with the record not counted. The push takes first, and gives back
+ *    what the action held already. (s, m)
  * 2. A push finds an action queued and merges, while the sender takes it: the record would
  *    ride on a sync that began before it. The merge is an exchange of the whole word, which
  *    then sees `sending` and sets the dirty mark. (s, m) Also a merge that changes nothing in
@@ -42,8 +42,8 @@
  *    arrivals. (s)
  * 6. A look-up holds an action that is freed. Freed after a grace period only. (s under the
  *    sanitizers, m)
- * 7. A segment settles while its records are still being pushed. The opener's hold, until
- *    acks_seal. (test_acks.c, s, m)
+ * 7. A segment is removed while its records are still being pushed. Who pushes is who removes: it
+ *    looks between two records, or when it has read all. (test_acks.c, s, m)
  * 8. A push signals between the sender's two steps of queue_clear: see there. (t, m)
  * 9. The last action of a user dies while a new one arrives: a record of zero actions is
  *    dead and a new one is made. (o, s)
