@@ -197,6 +197,16 @@ static void a_uniqueid_is_the_mailboxs_that_lives_whatever_tombstones_have_it(vo
     assert_slice(e.name, "user.a.zz");
 }
 
+static void a_malformed_acl_is_an_error_that_names_the_entry(void **state)
+{
+    struct mbentry e;
+    bool found;
+    (void)state;
+    scratch_write_text("mailboxes.db", "user.a\t%(A %(alice (lrs) joe lr) I id P default)\n");
+    assert_ok(open_with(""));
+    assert_err(store_lookup(store, &arena, slice_str("user.a"), &e, &found), ERR_CORRUPT, "malformed ACL");
+}
+
 static void a_uniqueid_whose_name_is_nobodys_any_more_is_not_found(void **state)
 {
     struct mbentry e;
@@ -516,6 +526,7 @@ int main(void)
         cmocka_unit_test_teardown(all_mailboxes_can_be_limited_to_a_prefix, close_store),
         cmocka_unit_test_teardown(the_old_list_is_read_and_everything_in_it_is_by_name, close_store),
         cmocka_unit_test_teardown(a_uniqueid_is_the_mailboxs_that_lives_whatever_tombstones_have_it, close_store),
+        cmocka_unit_test_teardown(a_malformed_acl_is_an_error_that_names_the_entry, close_store),
         cmocka_unit_test_teardown(a_uniqueid_whose_name_is_nobodys_any_more_is_not_found, close_store),
         cmocka_unit_test_teardown(former_names_are_known, close_store),
         cmocka_unit_test(what_is_remote_moving_or_reserved_is_neither_live_nor_gone),
