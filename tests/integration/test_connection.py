@@ -3,13 +3,13 @@ import base64
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
 from lab.clients import ours
 from lab.cyrus import PASSWORD, REPL
 from lab.pipe import Pipe
+from lab.proxy import Proxy
 
 
 SECRETS = (PASSWORD.encode(), base64.b64encode(f"\0{REPL}\0{PASSWORD}".encode()))
@@ -57,11 +57,10 @@ def test_27_required_compression_that_is_not_to_be_had_ends_the_run_at_once(fred
                 s.sendall(b"OK Success\r\n" if line.startswith(b"AUTH") else b"NO not here\r\n")
 
     threading.Thread(target=refuse, daemon=True).start()
-    begun = time.monotonic()
     run = ours(fred.master, "-z", "-A", conf={"sync_host": "127.0.0.1", "sync_port": listener.getsockname()[1]},
-               check=False, timeout=30)
+               check=False)
     listener.close()
-    assert run.status == 1 and time.monotonic() - begun < 10
+    assert run.status == 1 and "retrying" not in run.err
     assert "Failed to enable compression to server '127.0.0.1'" in run.err
 
 
@@ -75,10 +74,10 @@ def test_a_peer_on_this_host_is_not_compressed_unless_asked(fred):
 
 
 def test_38_trying_imap_first_costs_no_waiting(fred):
-    # stock waits ten seconds at every connect
-    begun = time.monotonic()
-    run = ours(fred.master, "-A", conf={"sync_try_imap": "yes"})
-    assert time.monotonic() - begun < 5
+    # stock waits ten seconds at every connect, for an answer to what no sync_server understands
+    with Proxy(fred.replica) as proxy:
+        run = ours(fred.master, "-A", conf={**proxy.conf, "sync_try_imap": "yes"})
+        assert proxy.sessions == 1 and proxy.commands[0][0] == "AUTHENTICATE"
     assert run.log_lines("authenticate|mechanism") == []
 
 

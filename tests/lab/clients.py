@@ -63,11 +63,11 @@ class Background(Run):
     def signal(self, number):
         self.process.send_signal(number)
 
-    def wait_log(self, match, timeout=20, count=1):
+    def wait_log(self, match, timeout=60, count=1):
         """Waits until `count` log lines match; returns them."""
         return self._wait(lambda: self.log_lines(match), f"log line {match!r}", timeout, count)
 
-    def wait_out(self, match, timeout=20, count=1):
+    def wait_out(self, match, timeout=60, count=1):
         """Waits until `count` lines of stdout match; returns them."""
         return self._wait(lambda: [x for x in self.collect().out.splitlines() if re.search(match, x)],
                           f"line {match!r} on stdout", timeout, count)

@@ -337,7 +337,7 @@ class Cyrus:
         """The argument list that runs a program of this server's version."""
         return self.install.command(argv, self.folder / "syslog_shim.so", self.place.folder.parent)
 
-    def start(self, timeout=20):
+    def start(self, timeout=60):
         """Starts the master process and waits until every service answers."""
         self.launch()
         self.wait_ready(timeout)
@@ -352,7 +352,7 @@ class Cyrus:
             self.process = self.place.spawn(argv, env=self.env(), cwd="/", stdout=output,
                                             stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
-    def wait_ready(self, timeout=20):
+    def wait_ready(self, timeout=60):
         deadline = time.monotonic() + timeout
         for service in self.services:
             while not self._listens(service):

@@ -8,11 +8,17 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include "fansync/synclog.h"
 #include "fansync/tail.h"
 
-enum { WRITERS = 8, EACH = 5000, BURST = 5, SLOTS = 64 };
+enum { WRITERS = 8, EACH = 5000, BURST = 5, SLOTS = 64, KILLS = 24 };
+
+/* Kills done; writers do not run ahead of them, so that each comes while records are written, however
+ * slow the machine is. Shared by all processes. */
+static atomic_uint *kills_done;
 
 /* A writer: bursts, so that a run lasts for a second or two. Ends with 1 if a record was
  * given up. */
@@ -24,6 +30,8 @@ static void writer(int who)
         if (!daemon_writes(scratch_path("log"), line))
             _exit(1);
         if (i % BURST == 0)
+            test_sleep_ms(1);
+        while ((unsigned)i / (EACH / (KILLS + 1)) > atomic_load(kills_done))
             test_sleep_ms(1);
     }
     _exit(0);
@@ -162,8 +170,12 @@ static void check(bool duplicates_allowed)
 
 static pid_t writers[WRITERS];
 
-static void start_writers(void)
+static void start_writers(bool kills)
 {
+    if (!kills_done)
+        kills_done = mmap(NULL, sizeof *kills_done, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(kills_done != MAP_FAILED);
+    atomic_store(kills_done, kills ? 0 : EACH);
     memset(seen, 0, sizeof seen);
     for (int i = 0; i < WRITERS; i++) {
         writers[i] = fork();
@@ -198,20 +210,21 @@ static void run(const struct tailer_options *options, bool kills)
 {
     unsigned killed = 0;
     pid_t pid = start_reader(options);
-    start_writers();
+    start_writers(kills);
     while (!writers_done()) {
         test_sleep_ms(7 + (long)killed * 11 % 31);
         if (kills) {
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
             killed++;
+            atomic_store(kills_done, killed);
             pid = start_reader(options);
         }
     }
     stop_reader(pid);
     if (kills) {
         print_message("killed %u times\n", killed);
-        assert_true(killed >= 24);
+        assert_true(killed >= KILLS);
     }
     count_file("read");
     check(kills);
@@ -283,7 +296,7 @@ static void beside_a_stock_reader_nothing_is_lost(void **state)
     struct tailer_options o = as_shipped;
     (void)state;
     pid_t pid = start_reader(&o);
-    start_writers();
+    start_writers(false);
     while (!writers_done()) {
         test_sleep_ms(40);
         stock_reader_takes_the_log(fd);
