@@ -270,3 +270,19 @@ def test_another_mailbox_under_the_name_is_told_in_the_words_that_scripts_look_f
     assert len(run.log_lines("MAILBOX received NO response: IMAP_MAILBOX_MOVED Mailbox Moved")) >= 1
     what = "that has had messages" if emptied else "with messages"
     assert run.log_lines(f"the replica has another mailbox {what} under this name")
+
+
+def test_two_messages_under_one_uid_keep_no_flag_from_arriving(anna):
+    with anna.replica.imap("anna") as c:
+        c.append("INBOX", message(100))
+    for uid in "123":
+        flag(anna.master, uid, r"\Answered")
+    with anna.master.imap("anna") as c:
+        c.append("INBOX", message(101), message(102))
+    run = ours(anna.master, "-A", check=False)
+    assert run.status == 1 and run.log_lines("uid 7 exists here under a uid that the replica has used otherwise")
+    assert uids(anna.replica) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert all(r"\Answered" in flags(anna.replica, uid) for uid in (1, 2, 3))
+    with Proxy(anna.replica) as proxy:
+        assert ours(anna.master, "-A", conf=proxy.conf, check=False).log_lines("CHECKSUM") == []
+        assert proxy.applied() == []

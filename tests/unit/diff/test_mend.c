@@ -341,6 +341,51 @@ static void a_copy_that_was_expunged_on_the_replica_is_none(void **state)
     arena_free(&s.a);
 }
 
+/* Created before the original was, or when the original had not been changed so far yet. */
+static void what_was_made_at_another_modseq_is_no_copy(void **state)
+{
+    (void)state;
+    for (uint64_t created = 3; created <= 9; created += 6) {
+        struct scene s;
+        scene(&s, ROW_COPYBACK);
+        has_copy(&s);
+        s.rec.createdmodseq[1] = created;
+        assert_true(mended(&s));
+        assert_int_equal(s.mend.nmessages, 1);
+        arena_free(&s.a);
+    }
+}
+
+static void of_several_copies_the_first_is_the_originals(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene(&s, ROW_COPYBACK);
+    has_copy(&s);
+    changes_original(&s);
+    s.rec.uid[0] = 8;
+    s.rec.guid[0] = s.rec.guid[1];
+    s.rec.createdmodseq[0] = 7;
+    s.rec.createdmodseq[1] = 6;
+    assert_true(mended(&s));
+    assert_int_equal(s.mend.rec.n, 1);
+    assert_int_equal(s.mend.rec.uid[0], 9);
+    arena_free(&s.a);
+}
+
+static void a_createdmodseq_that_cannot_be_is_not_taken_over(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene(&s, ROW_APPEND_HERE);
+    s.d[0].uid = s.details.d[0].uid = s.rrec.r[0].uid = 11;
+    s.r.last_uid = 12;
+    s.details.d[0].createdmodseq = UINT64_MAX;
+    assert_true(mended(&s));
+    assert_int_equal(s.mend.rec.createdmodseq[0], 8);
+    arena_free(&s.a);
+}
+
 static void doubles_and_disorder_are_seen_before_anything_is_sent(void **state)
 {
     (void)state;
@@ -462,6 +507,9 @@ int main(void)
         cmocka_unit_test(a_copy_that_has_a_row_of_its_own_is_one_record),
         cmocka_unit_test(of_a_copy_and_its_original_the_later_change_on_the_replica_wins),
         cmocka_unit_test(a_copy_that_was_expunged_on_the_replica_is_none),
+        cmocka_unit_test(what_was_made_at_another_modseq_is_no_copy),
+        cmocka_unit_test(of_several_copies_the_first_is_the_originals),
+        cmocka_unit_test(a_createdmodseq_that_cannot_be_is_not_taken_over),
         cmocka_unit_test(doubles_and_disorder_are_seen_before_anything_is_sent),
         cmocka_unit_test(one_copy_answers_for_one_message_only),
         cmocka_unit_test(a_message_saved_at_another_time_is_no_copy),

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "fansync/engine.h"
@@ -379,11 +380,22 @@ static const char *run_ops(const struct history *h)
     return NULL;
 }
 
+/* Where nobody disturbs the passes, no update of a replica that only we change is refused. Its own conversations
+ * may: they number a folder while another one is brought up to date. */
+static const char *check_refusals(const struct history *h)
+{
+    bool calm = h->mode == ONE_WAY && !h->conversations;
+    for (size_t i = 0; i < h->n; i++)
+        calm = calm && h->op[i].kind <= OP_SYNC && h->op[i].at == 0;
+    return calm && strstr(history_log(), "IMAP_SYNC_") ? "an update of a one-way history is refused" : NULL;
+}
+
 const char *history_run(const struct history *h)
 {
     begin_hosts(h);
     struct pass first = { .history = h };
     const char *bad = run_pass(&first);
     bad = bad ? bad : run_ops(h);
-    return bad ? bad : settle(h);
+    bad = bad ? bad : settle(h);
+    return bad ? bad : check_refusals(h);
 }
