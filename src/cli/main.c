@@ -176,55 +176,108 @@ static void end_of_rolling(const struct err *err)
     fprintf(stderr, "%s\n", err->msg);
 }
 
-/* SIGHUP: a configuration that cannot be read leaves the one that is. */
-static void read_again(const struct options *o, struct config **config)
+/*
+ * Configurations of rolling mode. At SIGHUP `next` is read and looked at while the present run goes on; only
+ * one that can work ends it. Should the new run fail all the same (somebody took its folder meanwhile), the
+ * old configuration is taken up again.
+ */
+struct renewal {
+    const struct options *o;
+    struct config *present, *next, *former;
+};
+
+static struct rolling_options rolling_options(struct renewal *n);
+
+static bool renew(void *ctx)
 {
+    struct renewal *n = ctx;
     struct config *fresh;
-    struct err *err = config_load(o->config_file, "sync_client", &fresh);
-    if (err) {
-        log_msg(LOG_ERR, "%s: the configuration stays as it is", err->msg);
-        err_free(err);
-        return;
+    struct err *err = config_load(n->o->config_file, "sync_client", &fresh);
+    if (!err) {
+        const struct rolling_options r = rolling_options(n);
+        err = rolling_check(fresh, &r);
+        if (err)
+            config_free(fresh);
     }
-    log_msg(LOG_NOTICE, "the configuration has been read again");
-    config_free(*config);
-    *config = fresh;
+    if (err) {
+        log_msg(LOG_ERR, "SIGHUP: the configuration stays as it was: %s", err->msg);
+        err_free(err);
+        return false;
+    }
+    n->next = fresh;
+    return true;
 }
 
-static int roll_once(const struct options *o, const struct config *config, enum rolling_end *end)
+static struct rolling_options rolling_options(struct renewal *n)
 {
-    struct store *store = NULL;
-    int status = 1;
-    const struct rolling_options r = {
+    const struct options *o = n->o;
+    return (struct rolling_options){
         .channel = channel_options(o), .channels = o->channels, .nchannels = o->nchannels,
         .shutdown_file = o->shutdown_file, .delay = o->delay, .session_limit = o->timeout,
         .stop = process_stop_flag(), .hangup = process_hangup_flag(), .tell = process_tell_flag(),
+        .renew = renew, .renew_ctx = n,
     };
+}
+
+static struct err *roll_once(struct renewal *n, enum rolling_end *end, int *status)
+{
+    struct store *store = NULL;
+    const struct rolling_options r = rolling_options(n);
     *end = ROLLING_ENDED;
-    struct err *err = store_open(config, &store);
+    *status = EX_SOFTWARE;
+    TRY(store_open(n->present, &store));
+    struct err *err = rolling_run(n->present, store, &r, end, status);
     if (err)
-        process_fatal(EX_SOFTWARE, "%s", err->msg);
-    err = rolling_run(config, store, &r, end, &status);
-    if (err) {
-        status = 1;
-        end_of_rolling(err);
-        err_free(err);
-    }
+        *status = 1;
     store_free(store);
-    return status;
+    return err;
+}
+
+static void take_next(struct renewal *n)
+{
+    log_msg(LOG_NOTICE, "the configuration has been read again");
+    config_free(n->former);
+    n->former = n->present;
+    n->present = n->next;
+    n->next = NULL;
+}
+
+/* True if there is an old one to go on with. */
+static bool take_former(struct renewal *n, const struct err *err)
+{
+    if (!n->former)
+        return false;
+    log_msg(LOG_ERR, "SIGHUP: the new configuration cannot be used, going on with the old one: %s", err->msg);
+    config_free(n->present);
+    n->present = n->former;
+    n->former = NULL;
+    return true;
 }
 
 static int roll(const struct options *o, struct config **config)
 {
     enum rolling_end end;
-    int status;
+    int status = 1;
+    struct renewal n = { .o = o, .present = *config };
     struct err *err = session_library_init();
     if (err)
         process_fatal(EX_SOFTWARE, "%s", err->msg);
     process_catch_signals();
     process_delay(o->startup_delay);
-    while (status = roll_once(o, *config, &end), end == ROLLING_AGAIN)
-        read_again(o, config);
+    for (bool again = true; again;) {
+        err = roll_once(&n, &end, &status);
+        again = err ? take_former(&n, err) : end == ROLLING_AGAIN;
+        if (!err && again)
+            take_next(&n);
+        if (err && again)
+            err_free(err);
+    }
+    if (err) {
+        end_of_rolling(err);
+        err_free(err);
+    }
+    config_free(n.former);
+    *config = n.present;
     return end == ROLLING_STOP ? process_stopped() : status;
 }
 

@@ -7,6 +7,7 @@
  */
 #include "daemon/rolling.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -86,6 +87,15 @@ static struct line_options line_options(struct rolling *r, const char *name)
     };
 }
 
+static struct channel_options channel_options(struct rolling *r, const char *name)
+{
+    struct channel_options co = r->o->channel;
+    co.connect.channel = name;
+    co.connect.stop = &r->interrupt;
+    co.skip_locked = true; /* a user whom another client works on waits in the queue, not the sender with him */
+    return co;
+}
+
 /* The line of a channel; made when first asked for. */
 static struct err *get_line(struct rolling *r, const char *name, struct line **out)
 {
@@ -93,11 +103,8 @@ static struct err *get_line(struct rolling *r, const char *name, struct line **o
     *out = find_line(r, name);
     if (*out)
         return NULL;
-    struct channel_options co = r->o->channel;
-    co.connect.channel = name;
-    co.connect.stop = &r->interrupt;
+    struct channel_options co = channel_options(r, name);
     co.cached = true;
-    co.skip_locked = true; /* a user whom another client works on waits in the queue, not the sender with him */
     TRY(channel_open(&channel, r->config, r->store, &co));
     struct line_options lo = line_options(r, name);
     TRY(line_new(&channel, &lo, out));
@@ -108,18 +115,25 @@ static struct err *get_line(struct rolling *r, const char *name, struct line **o
 
 /* ---- hubs: one log that feeds several channels ---- */
 
+/* The next name of a list; NULL at its end. */
+static const char *next_name(struct rolling *r, const char **list)
+{
+    const char *p = *list + strspn(*list, " \t,");
+    size_t length = strcspn(p, " \t,");
+    *list = p + length;
+    return length ? arena_dup(&r->arena, slice_of(p, length)).p : NULL;
+}
+
 static struct err *add_hub(struct rolling *r, const char *hub, const char *list)
 {
     struct line **lines = NULL;
     size_t n = 0, cap = 0;
     struct buf folder = BUF_INIT;
     struct err *err = NULL;
-    for (const char *p = list + strspn(list, " \t,"); *p && !err; p += strspn(p, " \t,")) {
-        size_t length = strcspn(p, " \t,");
+    for (const char *name; !err && (name = next_name(r, &list)) != NULL;) {
         lines = mem_grow(lines, n, &cap, sizeof(struct line *));
-        err = get_line(r, arena_dup(&r->arena, slice_of(p, length)).p, &lines[n]);
+        err = get_line(r, name, &lines[n]);
         n += !err;
-        p += length;
     }
     if (!err && n == 0)
         err = err_new(ERR_CONFIG, "%s_sync_fanout names no channel", hub);
@@ -248,7 +262,7 @@ static void watch(struct rolling *r, enum rolling_end *end)
             *end = ROLLING_STOP;
             return;
         }
-        if (atomic_exchange(o->hangup, 0)) {
+        if (atomic_exchange(o->hangup, 0) && o->renew(o->renew_ctx)) {
             *end = ROLLING_AGAIN;
             return;
         }
@@ -275,6 +289,57 @@ static void wind_up(struct rolling *r)
         wait_for_something(r, 20);
     atomic_store(&r->interrupt, 1);
 }
+
+/* ---- a look before a change ---- */
+
+/* A folder that is not there yet will be made. */
+static struct err *check_folder(const char *folder)
+{
+    if (access(folder, W_OK | X_OK) == 0 || errno == ENOENT)
+        return NULL;
+    return err_errno("%s cannot be written", folder);
+}
+
+static struct err *check_channel(struct rolling *r, const char *name)
+{
+    struct channel channel;
+    struct channel_options co = channel_options(r, name); /* not cached: that file is in use */
+    TRY(channel_open(&channel, r->config, r->store, &co));
+    struct err *err = check_folder(channel.folder);
+    channel_close(&channel);
+    return err;
+}
+
+static struct err *check_hub(struct rolling *r, const char *hub, const char *list)
+{
+    size_t n = 0;
+    for (const char *name; (name = next_name(r, &list)) != NULL; n++)
+        TRY(check_channel(r, name));
+    return n ? NULL : err_new(ERR_CONFIG, "%s_sync_fanout names no channel", hub);
+}
+
+static struct err *check_all(struct rolling *r)
+{
+    if (r->o->nchannels == 0)
+        return check_channel(r, NULL);
+    for (size_t i = 0; i < r->o->nchannels; i++) {
+        const char *list = fanout_of(r, r->o->channels[i]);
+        TRY(list ? check_hub(r, r->o->channels[i], list) : check_channel(r, r->o->channels[i]));
+    }
+    return NULL;
+}
+
+struct err *rolling_check(const struct config *config, const struct rolling_options *o)
+{
+    struct rolling r = { .config = config, .o = o };
+    TRY(store_open(config, &r.store));
+    struct err *err = check_all(&r);
+    store_free(r.store);
+    arena_free(&r.arena);
+    return err;
+}
+
+/* ---- a run ---- */
 
 struct err *rolling_run(const struct config *config, struct store *store, const struct rolling_options *o,
                         enum rolling_end *end, int *status)

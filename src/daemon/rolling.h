@@ -23,6 +23,9 @@ struct rolling_options {
     const atomic_int *stop;
     atomic_int *hangup;
     atomic_int *tell; /* SIGUSR1 */
+    /* Asked at SIGHUP: is there a configuration to go on with? False: this run goes on as it is. */
+    bool (*renew)(void *ctx);
+    void *renew_ctx;
 };
 
 enum rolling_end {
@@ -35,5 +38,9 @@ enum rolling_end {
  * begin (ERR_NONEXISTENT, ERR_CONFIG: as channel_open; ERR_LOCKED: another process follows the log). */
 struct err *rolling_run(const struct config *config, struct store *store, const struct rolling_options *o,
                         enum rolling_end *end, int *status);
+
+/* Whether that configuration can work, without touching anything that a run of the old one has: the mail store
+ * is opened, each channel and each fan-out is read, its folder can be written. The error says what is wrong. */
+struct err *rolling_check(const struct config *config, const struct rolling_options *o);
 
 #endif
