@@ -2,8 +2,8 @@
  * Random histories of two hosts through the real engine (model/history.h): the two sides meet,
  * nothing is lost, nothing is doubled, and the master changes by its own server's hand only.
  *
- * FANSYNC_HISTORIES says how many, FANSYNC_SEED with which the first begins. A history that fails
- * is made short and printed in the form in which old ones are kept below. FANSYNC_LOG prints what the
+ * FANSYNC_HISTORIES says how many, or FANSYNC_SECONDS for how long; FANSYNC_SEED with which the first begins, else
+ * it is a fresh one, which is printed. A history that fails is made short and printed in the form in which old ones are kept below. FANSYNC_LOG prints what the
  * engine said of it, and of a whole run how often what happened.
  */
 #include "../test.h"
@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fansync/session.h"
@@ -83,6 +85,9 @@ static const struct history kept[] = {
     { .name = "a record that is expunged when its mailbox goes in parts", .mode = ONE_WAY, .batchsize = 2,
       OPS({ OP_APPEND, MASTER, 0, 0, 74, 0 }, { OP_APPEND, MASTER, 0, 0, 77, 0 }, { OP_APPEND, MASTER, 0, 0, 82, 0 },
           { OP_EXPUNGE, MASTER, 0, 0, 688, 0 }) },
+    { .name = "a chain of renamed users, the first made again", .mode = ONE_WAY,
+      OPS({ OP_RENAME_USER, MASTER, 1, 0, 612, 0 }, { OP_RENAME_USER, MASTER, 0, 0, 882, 0 },
+          { OP_CREATE, MASTER, 0, 0, 178, 0 }) },
     { .name = "annotations changed on the replica, and expunges on the master", .mode = TWO_WAY,
       OPS({ OP_EXPUNGE, MASTER, 0, 1, 614, 0 }, { OP_ANNOTATE, REPLICA, 0, 1, 117, 0 }) },
 };
@@ -120,11 +125,35 @@ static unsigned long number(const char *name, unsigned long otherwise)
     return s && *s ? strtoul(s, NULL, 10) : otherwise;
 }
 
+/* Below 2^48, so that no two runs are likely to meet. */
+static unsigned long fresh_seed(void)
+{
+    uint64_t seed = 0;
+    if (getrandom(&seed, 6, 0) != 6)
+        abort();
+    return (unsigned long)seed;
+}
+
+/* Of the machine: time() is the model's own. */
+static unsigned long now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (unsigned long)t.tv_sec;
+}
+
+/* Whether one more history is wanted. */
+static bool goes_on(unsigned long k, unsigned long begun)
+{
+    unsigned long seconds = number("FANSYNC_SECONDS", 0);
+    return seconds ? now_seconds() - begun < seconds : k < number("FANSYNC_HISTORIES", 1000);
+}
+
 static void random_histories_end_in_equal_sides(void **state)
 {
     (void)state;
-    unsigned long n = number("FANSYNC_HISTORIES", 1000), seed = number("FANSYNC_SEED", 1);
-    for (unsigned long k = 0; k < n; k++) {
+    unsigned long seed = number("FANSYNC_SEED", fresh_seed()), begun = now_seconds(), k = 0;
+    for (; goes_on(k, begun); k++) {
         struct op room[MOST_OPS];
         struct history h;
         alarm(60); /* a history that hangs */
@@ -139,6 +168,7 @@ static void random_histories_end_in_equal_sides(void **state)
         fail_msg("seed %lu fails", seed + k);
     }
     alarm(0);
+    print_message("%lu histories, from seed %lu\n", k, seed);
     if (getenv("FANSYNC_LOG"))
         report_counters(&history_counters);
 }
