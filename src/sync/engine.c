@@ -265,18 +265,38 @@ enum err_kind engine_lost_by(const struct engine *e)
 
 /* ---- running ---- */
 
-/* Items not yet begun; a postponed one is put back in front. */
+/* Items not yet begun; a postponed one is put back in front. One that has to wait for another of the run is
+ * put at the end, once. */
 struct queue {
+    const struct engine_item *items;
     const struct engine_item **item;
     size_t head, n;
+    bool *waited; /* parallel to items */
 };
 
 static struct queue queue_of(const struct engine_item *items, size_t n)
 {
-    struct queue q = { mem_array(n, sizeof(struct engine_item *)), 0, n };
+    struct queue q = { items, mem_array(2 * n, sizeof(struct engine_item *)), 0, n, mem_array(n, sizeof(bool)) };
     for (size_t i = 0; i < n; i++)
         q.item[i] = &items[i];
     return q;
+}
+
+static void free_queue(struct queue *q)
+{
+    free(q->item);
+    free(q->waited);
+}
+
+/* True if the unit's turn comes again, when the others have moved what is in its way. */
+static bool wait_for_others(struct queue *q, const struct unit *u)
+{
+    bool *waited = &q->waited[u->item - q->items];
+    if (!u->err || u->err->kind != ERR_MOVED || !u->waits || *waited)
+        return false;
+    *waited = true;
+    q->item[q->n++] = u->item;
+    return true;
 }
 
 static size_t fill_window(struct engine *e, struct queue *q, struct unit *units)
@@ -390,7 +410,8 @@ static struct err *settle(struct engine *e, struct queue *q, struct unit *units,
         if (u->postponed)
             continue;
         TRY(run_alone(e, u));
-        report(e, u, done, ctx);
+        if (!wait_for_others(q, u))
+            report(e, u, done, ctx);
         unit_free(u);
     }
     return NULL;
@@ -447,7 +468,7 @@ struct err *engine_run(struct engine *e, const struct engine_item *items, size_t
             end_unit(&units[k]);
     }
     free(units);
-    free(q.item);
+    free_queue(&q);
     forget_run(e);
     return err;
 }

@@ -148,9 +148,11 @@ static void plan_occupant(struct plan *p, const struct folder_match *m)
     }
     if (fate.kind == FATE_DEAD || (fate.kind == FATE_UNKNOWN && makes_room(u, m)))
         bury(p, r, fate.moved_to);
-    else if (fate.kind == FATE_HERE && mbentry_is_live(&fate.here) && engine_runs(u->engine, fate.here.name) &&
-             !p->settled[index_of(p, r)])
-        add_rename(p, r, &fate.here);
+    else if (fate.kind == FATE_HERE && mbentry_is_live(&fate.here) && engine_runs(u->engine, fate.here.name)) {
+        u->waits = true; /* if it cannot be moved now: its new name may be held by a third one */
+        if (!p->settled[index_of(p, r)])
+            add_rename(p, r, &fate.here);
+    }
 }
 
 /*

@@ -103,6 +103,7 @@ struct unit {
     bool broken;        /* one concerns the unit itself: what was not confirmed is not known to be in step */
     bool retry;         /* what failed may succeed with fresh states */
     bool postponed;     /* left the window untouched: the window was full */
+    bool waits;         /* a name is held by a mailbox that another item of the run has to move away */
     /* Kept from one try to the next: */
     struct map poison;  /* names of mailboxes whose MAILBOX ended the replica's process */
     struct map aside;   /* partitions that this unit's messages could not be sent to -> why */

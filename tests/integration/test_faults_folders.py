@@ -276,6 +276,17 @@ def test_two_users_that_swapped_their_names(pair):
     assert_in_step(pair)
 
 
+@pytest.mark.lab(conf={"allowusermoves": "yes"})
+def test_users_renamed_in_a_chain_and_the_last_made_again(pair):
+    make_users(pair, "anna", "fred", "joe")
+    with pair.master.imap() as admin:
+        for old, new in (("joe", "zoe"), ("fred", "joe"), ("anna", "fred")):
+            admin.rename(f"user/{old}", f"user/{new}")
+        admin.create("user/anna")
+    ours(pair.master, "-A")
+    assert_in_step(pair)
+
+
 @pytest.mark.parametrize("version", ["3.10.2", "3.12.4"])
 def test_a_renamed_user_of_a_later_version(version):
     if version not in installs():
