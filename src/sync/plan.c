@@ -114,6 +114,8 @@ void work_use_computed(struct work *w)
 bool work_raises_foldermodseq(const struct work *w)
 {
     const struct engine_options *o = &w->unit->engine->o;
+    if (replica_is_intermediate(w->r))
+        return false; /* a mailbox is made of it, and it has no records to compare */
     return w->r->foldermodseq > w->m->entry.foldermodseq && !o->force && o->connect_master;
 }
 
