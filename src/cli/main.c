@@ -123,8 +123,11 @@ static int status_of(struct err *err, bool failed)
     int status = failed ? 1 : 0;
     if (err && err->kind == ERR_INTERRUPTED)
         status = process_stopped();
-    else if (err)
-        status = 1; /* told where it happened */
+    else if (err) {
+        status = 1; /* in syslog it was told where it happened; a failing connect tells by itself */
+        if (err->kind != ERR_CONNECT)
+            fprintf(stderr, "%s\n", err->msg);
+    }
     err_free(err);
     return status;
 }

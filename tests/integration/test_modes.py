@@ -230,13 +230,14 @@ def test_36_a_wrong_password_is_a_failed_connection(users):
     assert "wrong" not in "".join(str(x) for x in run.log_lines())
 
 
-def test_37_a_login_that_is_no_administrator_fails_every_object(users):
+def test_37_a_login_that_is_no_administrator_ends_the_run_and_says_what_to_do(users):
     users.replica.set_conf(admins="cyrus")
     users.replica.restart()
     run = ours(users.master, "-u", "a", "b", check=False)
     assert run.status == 1
     assert run.log_lines("received NO response: .*Permission denied")
-    assert run.log_lines(r"sync_do_user\(a\): bailing out") and run.log_lines(r"sync_do_user\(b\): bailing out")
+    assert "repl must be in the replica's admins" in run.err
+    assert run.commands("GET") == [] # no object is tried
 
 
 def test_43_the_server_of_the_command_line_wins(users):
