@@ -36,9 +36,13 @@ int64_t config_duration(const struct config *c, const char *option); /* seconds 
  * then <C>_<option>, then the plain option. Channel names match without regard to case,
  * overrides are typed and {configdirectory} is expanded like in plain options
  * (spec/operation.md B.9). A malformed override is ERR_CONFIG when the configuration is
- * used for that channel: call config_check_channel first.
+ * used for that channel: call config_check_channel first. It refuses what cannot be the name of a channel, too, and
+ * <C>_sync_... that is no option: a slip of the pen would be passed over, and the channel have another value.
  */
 struct err *config_check_channel(const struct config *c, const char *channel);
+
+/* Of a hub, <C>_sync_fanout: the channels that its log feeds. */
+#define CONFIG_FANOUT "sync_fanout"
 const char *config_channel_string(const struct config *c, const char *channel, const char *option);
 bool config_channel_switch(const struct config *c, const char *channel, const char *option);
 int64_t config_channel_int(const struct config *c, const char *channel, const char *option);

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "config/config_file.h"
+#include "config/nearest.h"
 #include "config/options.h"
 #include "fansync/buf.h"
 #include "fansync/map.h"
@@ -307,8 +309,54 @@ static const struct overflow *find_override(const struct config *c, const char *
     return o;
 }
 
+static bool is_name_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.", c);
+}
+
+/* It is the name of a folder, and a word of lists. */
+static struct err *check_name(const char *channel)
+{
+    bool good = *channel && *channel != '.';
+    for (const char *p = channel; good && *p; p++)
+        good = is_name_letter(*p);
+    return good ? NULL : err_new(ERR_CONFIG, "\"%s\" cannot be the name of a channel: letters, digits, \"-\", \"_\" and "
+                                 "\".\" can be in one, and it does not begin with a \".\"", channel);
+}
+
+/* What would be the option of the key, if it is one for that channel; NULL: it is for something else. */
+static const char *option_part(const struct config *c, const char *channel, const char *key)
+{
+    size_t n = strlen(c->ident_), k = strlen(channel);
+    if (strncmp(key, c->ident_, n) == 0)
+        key += n;
+    bool ours = strncasecmp(key, channel, k) == 0 && strncmp(key + k, "_sync_", 6) == 0;
+    return ours ? key + k + 1 : NULL;
+}
+
+static struct err *unknown_option(const struct overflow *v, const char *option)
+{
+    const char **names = mem_array(config_noptions + 1, sizeof(char *));
+    size_t n = 0;
+    names[n++] = CONFIG_FANOUT;
+    for (size_t i = 0; i < config_noptions; i++)
+        if (config_options[i].per_channel)
+            names[n++] = config_options[i].name;
+    const char *meant = nearest_word(option, names, n);
+    free(names);
+    return err_new(ERR_CONFIG, "%s:%zu: %s: there is no option %s for a channel%s%s%s", v->place.file, v->place.line,
+                   v->key, option, meant ? " (did you mean " : "", meant ? meant : "", meant ? "?)" : "");
+}
+
 struct err *config_check_channel(const struct config *c, const char *channel)
 {
+    if (channel)
+        TRY(check_name(channel));
+    for (size_t i = 0; i < c->n && channel; i++) {
+        const char *option = option_part(c, channel, c->list[i]->key);
+        if (option && !c->list[i]->overrides && strcmp(option, CONFIG_FANOUT) != 0)
+            return unknown_option(c->list[i], option);
+    }
     for (size_t i = 0; i < config_noptions; i++) {
         const struct config_option *o = &config_options[i];
         const struct overflow *v = o->per_channel ? find_override(c, channel, o->name) : NULL;

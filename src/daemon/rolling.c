@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,19 +125,28 @@ static const char *next_name(struct rolling *r, const char **list)
     return length ? arena_dup(&r->arena, slice_of(p, length)).p : NULL;
 }
 
+/* A hub that feeds itself would be fed by what it spills. */
+static struct err *check_fanout(struct rolling *r, const char *hub, const char *list)
+{
+    size_t n = 0;
+    TRY(config_check_channel(r->config, hub));
+    for (const char *name; (name = next_name(r, &list)) != NULL; n++)
+        if (strcasecmp(name, hub) == 0)
+            return err_new(ERR_CONFIG, "%s_sync_fanout names %s itself", hub, hub);
+    return n ? NULL : err_new(ERR_CONFIG, "%s_sync_fanout names no channel", hub);
+}
+
 static struct err *add_hub(struct rolling *r, const char *hub, const char *list)
 {
     struct line **lines = NULL;
     size_t n = 0, cap = 0;
     struct buf folder = BUF_INIT;
-    struct err *err = NULL;
+    struct err *err = check_fanout(r, hub, list);
     for (const char *name; !err && (name = next_name(r, &list)) != NULL;) {
         lines = mem_grow(lines, n, &cap, sizeof(struct line *));
         err = get_line(r, name, &lines[n]);
         n += !err;
     }
-    if (!err && n == 0)
-        err = err_new(ERR_CONFIG, "%s_sync_fanout names no channel", hub);
     config_sync_path(r->config, hub, "", &folder);
     if (!err)
         err = tailing_add(r->tailing, buf_cstr(&folder), lines, n);
@@ -164,13 +174,43 @@ static void serve_metrics(struct rolling *r)
     err_free(err);
 }
 
+static struct err *check_names(const struct rolling *r)
+{
+    for (size_t i = 0; i < r->o->nchannels; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcasecmp(r->o->channels[i], r->o->channels[k]) == 0)
+                return err_new(ERR_CONFIG, "the channel %s is named twice", r->o->channels[i]);
+    return NULL;
+}
+
+static bool same_text(const char *x, const char *y)
+{
+    return x == y || (x && y && strcmp(x, y) == 0);
+}
+
+/* Most likely a host that was forgotten, so that the plain sync_host counts: then one replica gets nothing. */
+static void warn_of_one_place(const struct rolling *r)
+{
+    for (size_t i = 0; i < r->nlines; i++)
+        for (size_t k = 0; k < i; k++) {
+            const struct channel *x = &r->line[k]->channel, *y = &r->line[i]->channel;
+            if (same_text(x->replica.session.server, y->replica.session.server) &&
+                same_text(x->replica.session.port, y->replica.session.port))
+                log_msg(LOG_WARNING, "the channels %s and %s have the same replica, %s: is %s_sync_host missing?",
+                        x->name ? x->name : "(without a name)", y->name ? y->name : "(without a name)",
+                        y->replica.session.server, y->name ? y->name : x->name);
+        }
+}
+
 static struct err *set_up(struct rolling *r)
 {
+    TRY(check_names(r));
     TRY(tailing_new(r->store, config_switch(r->config, "sync_paced_handover"), &r->tailing));
     if (r->o->nchannels == 0)
         TRY(add_channel(r, NULL));
     for (size_t i = 0; i < r->o->nchannels; i++)
         TRY(add_channel(r, r->o->channels[i]));
+    warn_of_one_place(r);
     r->status = status_server_new(r->line, r->nlines, r->tailing);
     serve_metrics(r);
     return NULL;
@@ -312,10 +352,10 @@ static struct err *check_channel(struct rolling *r, const char *name)
 
 static struct err *check_hub(struct rolling *r, const char *hub, const char *list)
 {
-    size_t n = 0;
-    for (const char *name; (name = next_name(r, &list)) != NULL; n++)
+    TRY(check_fanout(r, hub, list));
+    for (const char *name; (name = next_name(r, &list)) != NULL;)
         TRY(check_channel(r, name));
-    return n ? NULL : err_new(ERR_CONFIG, "%s_sync_fanout names no channel", hub);
+    return NULL;
 }
 
 static struct err *check_all(struct rolling *r)
@@ -332,6 +372,7 @@ static struct err *check_all(struct rolling *r)
 struct err *rolling_check(const struct config *config, const struct rolling_options *o)
 {
     struct rolling r = { .config = config, .o = o };
+    TRY(check_names(&r));
     TRY(store_open(config, &r.store));
     struct err *err = check_all(&r);
     store_free(r.store);
