@@ -87,6 +87,8 @@ void dlist_reader_begin(struct dlist_reader *r, struct arena *arena, const struc
 struct err *dlist_reader_feed(struct dlist_reader *r, const char *p, size_t n, size_t *used,
                               enum dlist_status *status);
 struct dlist *dlist_reader_result(struct dlist_reader *r);
+/* Bytes of memory of what is not in the caller's arena: a string that has not ended, an item of the hook. */
+size_t dlist_reader_holds(const struct dlist_reader *r);
 
 /* Parses one complete bare value held in memory, e.g. a database value; trailing bytes
  * are an error. The tree lives in arena and copies what it needs. Atoms may hold any

@@ -39,7 +39,7 @@ struct session_options {
     const char *password; /* may be NULL */
     const char *mechs;    /* restricts the SASL mechanisms, or NULL */
     int connect_timeout;  /* seconds, per address and for greeting and login */
-    int timeout;          /* seconds without any byte from the replica while answers are due */
+    int timeout;          /* seconds that an answer may take, beside those that its bytes need, and of silence */
     enum session_compress compress; /* ON: when offered; AUTO: and the peer is not on this host */
     bool trace;           /* every protocol byte to stderr (-v -v) */
     const atomic_int *stop; /* non-zero: a signal asks to end: ERR_INTERRUPTED at the next wait */
@@ -103,6 +103,9 @@ struct err *session_file(struct session *s, struct slice partition, const struct
 /* Between the pieces of a long command: sends what has gathered if it is much, so that a
  * command of any length needs bounded memory. The buffer of session_begin stays valid. */
 struct err *session_flow(struct session *s);
+/* The answer of the command being written may be so many bytes longer than such answers usually are. A
+ * session dies of an answer that is longer than it may be, or comes too slowly (src/wire/bounds.h). */
+void session_allow(struct session *s, uint64_t bytes);
 /* Ends the command; sends and reads as far as needed to keep within bounds. */
 struct err *session_end(struct session *s);
 /* Sends everything and reads until no answer is outstanding. */

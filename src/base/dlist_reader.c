@@ -61,6 +61,11 @@ struct dlist *dlist_reader_result(struct dlist_reader *r)
     return r->state == COMPLETE ? r->root : NULL;
 }
 
+size_t dlist_reader_holds(const struct dlist_reader *r)
+{
+    return buf_len(&r->tok) + arena_used(&r->item_arena);
+}
+
 /* ---- single bytes ---- */
 
 static bool is_blank(const struct dlist_reader *r, char c)

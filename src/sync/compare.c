@@ -107,6 +107,7 @@ static struct err *ask_full(struct work *w)
     struct dlist_hooks hooks = { .ctx = w, .watch_key = "RECORD", .item = take_record };
     log_progress("FULLMAILBOX " SLICE_FMT, SLICE_ARG(w->entry->name));
     dlist_write_str(session_begin(s, "GET FULLMAILBOX", a, &hooks, full_answered, w), w->entry->name);
+    allow_records(w);
     return session_end(s);
 }
 

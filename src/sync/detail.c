@@ -149,6 +149,7 @@ struct err *detail_ask(struct work *w, const struct compare_result *c)
     w->details = (struct replica_details){ NULL, 0, 0 };
     if (collect_wanted(w, c)) {
         dlist_write_str(session_begin(s, "GET FULLMAILBOX", NULL, &hooks, answered, w), w->entry->name);
+        allow_records(w);
         err = session_end(s);
         if (!err)
             err = session_drain(s);

@@ -90,6 +90,7 @@ static struct err *ask(struct fetch *f, const struct mend *m, const struct mend_
     dlist_put_guid(b, "GUID", &m->rec.guid[msg->i]);
     dlist_put_u64(b, "UID", msg->from_uid);
     buf_addc(b, ')');
+    session_allow(s, f->size);
     return session_end(s);
 }
 

@@ -37,6 +37,12 @@ void unit_fail(struct unit *u, struct err *err)
     note_error(u, err);
 }
 
+void allow_records(const struct work *w)
+{
+    enum { RECORD_BYTES = 1024 }; /* on the wire, annotations included */
+    session_allow(w->unit->engine->session, w->m ? (uint64_t)w->m->num_records * RECORD_BYTES : 0);
+}
+
 void work_fail(struct work *w, struct err *err)
 {
     if (w->state == WORK_FAILED) {

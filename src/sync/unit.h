@@ -155,6 +155,8 @@ void engine_skip(struct engine *e, const char *fmt, ...) __attribute__((format(p
 /* unit.c: err is taken over. unit_fail: of the unit itself; work_fail: of one of its mailboxes. */
 void unit_fail(struct unit *u, struct err *err);
 void work_fail(struct work *w, struct err *err);
+/* The FULLMAILBOX being written may be answered with as many records as the master has, beside the usual number. */
+void allow_records(const struct work *w);
 /* The sync locks of everybody whose mailboxes the unit has; what another unit of the window
  * has locked already is shared with it. */
 struct err *unit_lock(struct unit *u, bool wait);

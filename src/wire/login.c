@@ -14,7 +14,10 @@
 #include "sasl.h"
 #include "wait.h"
 
-enum { MAX_LINE = 65536 };
+enum {
+    MAX_LINE = 64 * 1024,
+    MOST_BYTES = 256 * 1024, /* of a whole login */
+};
 
 struct login {
     struct transport *t;
@@ -24,6 +27,7 @@ struct login {
     unsigned caps;
     struct buf mechs; /* advertised */
     struct buf line;  /* the last one read, without line end */
+    size_t read;      /* bytes of all lines so far */
 };
 
 /* ---- lines ---- */
@@ -38,6 +42,7 @@ static bool take_line(struct login *l)
     buf_clear(&l->line);
     buf_add(&l->line, in.p, n > 0 && in.p[n - 1] == '\r' ? n - 1 : n);
     buf_consume(&l->t->in, n + 1);
+    l->read += n + 1;
     return true;
 }
 
@@ -48,9 +53,12 @@ static struct err *read_line(struct login *l, const char *waiting_for, int64_t d
             return err_new(ERR_CONNECT, "%s: %s: a line without end", l->c->peer, waiting_for);
         if (l->t->ended)
             return err_new(ERR_CONNECT, "%s: %s: %s", l->c->peer, waiting_for, transport_reason(l->t));
-        if (!transport_step(l->t, true))
-            TRY(transport_wait(l->t, deadline));
+        bool moved = transport_step(l->t, true);
+        TRY(transport_pause(l->t, moved, deadline));
     }
+    if (l->read > MOST_BYTES)
+        return err_new(ERR_CONNECT, "%s: %s: more than %d bytes before the session is open", l->c->peer, waiting_for,
+                       MOST_BYTES);
     return NULL;
 }
 

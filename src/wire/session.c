@@ -130,9 +130,8 @@ static void await_end(struct session *s, int64_t deadline)
     shutdown(s->t.fd, SHUT_WR);
     while (!s->t.ended) {
         buf_clear(&s->t.in);
-        if (transport_step(&s->t, true))
-            continue;
-        struct err *e = transport_wait(&s->t, deadline);
+        bool moved = transport_step(&s->t, true);
+        struct err *e = transport_pause(&s->t, moved, deadline);
         if (e) {
             err_free(e);
             return;
@@ -178,6 +177,7 @@ static void count_round_trip(struct session *s)
 
 struct err *session_pump(struct session *s, size_t unsent, bool for_answers)
 {
+    bounds_wait_begin(s);
     while (!s->fault) {
         bool moved = transport_step(&s->t, for_answers);
         s->counters.bytes_in = s->t.bytes_in;
@@ -187,12 +187,11 @@ struct err *session_pump(struct session *s, size_t unsent, bool for_answers)
         session_receive(s);
         if (s->fault || satisfied(s, unsent, for_answers))
             break;
-        if (moved)
-            continue;
-        struct err *e = transport_wait(&s->t, wait_deadline(s->options.timeout));
+        struct err *e = transport_pause(&s->t, moved, bounds_deadline(s));
         if (e)
             session_die(s, err_wrap(e, "%s", s->peer));
     }
+    bounds_wait_end(s);
     return err_copy(s->fault);
 }
 
@@ -220,6 +219,26 @@ static struct command *enqueue(struct session *s)
     return &s->queue[(s->head + s->outstanding++) % s->queue_cap];
 }
 
+/* Of commands, without message files. */
+static uint64_t bytes_written(const struct session *s)
+{
+    return s->t.bytes_out + buf_len(&s->t.out) - s->counters.file_bytes;
+}
+
+/* The command that is being written; NULL if it has been answered already. */
+static struct command *youngest(struct session *s)
+{
+    return s->outstanding ? &s->queue[(s->head + s->outstanding - 1) % s->queue_cap] : NULL;
+}
+
+void session_allow(struct session *s, uint64_t bytes)
+{
+    struct command *c = youngest(s);
+    assert(s->writing);
+    if (c)
+        c->most_bytes += bytes;
+}
+
 struct buf *session_begin(struct session *s, const char *verb, struct arena *arena,
                           const struct dlist_hooks *hooks, answer_fn fn, void *ctx)
 {
@@ -233,8 +252,12 @@ struct buf *session_begin(struct session *s, const char *verb, struct arena *are
     struct command *c = enqueue(s);
     *c = (struct command){ .arena = arena, .fn = fn, .ctx = ctx, .has_hooks = hooks != NULL };
     strncpy(c->verb, verb, sizeof c->verb - 1);
+    c->most_bytes = bounds_usual(verb);
     if (hooks)
         c->hooks = *hooks;
+    s->written_before = bytes_written(s);
+    if (s->outstanding == 1)
+        bounds_begin(s);
     buf_adds(&s->t.out, verb);
     buf_addc(&s->t.out, ' ');
     s->begun = buf_len(&s->t.out);
@@ -265,6 +288,9 @@ struct err *session_end(struct session *s)
     if (buf_len(&s->t.out) == s->begun)
         s->t.out.end--;
     buf_adds(&s->t.out, "\r\n");
+    struct command *c = youngest(s);
+    if (c)
+        c->most_bytes += bounds_of_length(c->verb, bytes_written(s) - s->written_before);
     s->written = true;
     s->counters.commands++;
     return session_keep_within_bounds(s);

@@ -18,12 +18,12 @@ enum {
 
 static const char fatal_text[] = "* Fatal error";
 
-struct command *session_oldest(struct session *s)
+struct command *session_oldest(const struct session *s)
 {
     return &s->queue[s->head];
 }
 
-static const char *oldest_verb(struct session *s)
+static const char *oldest_verb(const struct session *s)
 {
     return s->outstanding > 0 ? session_oldest(s)->verb : "none";
 }
@@ -35,6 +35,7 @@ static void deliver(struct session *s, struct err *err, bool unknown)
 {
     struct command c = *session_oldest(s);
     struct answer a = { .err = err, .unknown = unknown, .lines = s->lines, .nlines = s->nlines };
+    bounds_end(s);
     s->head = (s->head + 1) % s->queue_cap;
     s->outstanding--;
     if (c.fn) {
@@ -46,6 +47,8 @@ static void deliver(struct session *s, struct err *err, bool unknown)
     s->state = ANSWER_LINE;
     if (!c.arena)
         arena_reset(&s->arena);
+    if (s->outstanding > 0)
+        bounds_begin(s);
 }
 
 void session_die(struct session *s, struct err *fault)
@@ -194,6 +197,12 @@ static void fatal_line(struct session *s, struct slice line)
 
 /* ---- bytes ---- */
 
+static void take(struct session *s, size_t n)
+{
+    buf_consume(&s->t.in, n);
+    bounds_took(s, n);
+}
+
 /* A whole line in front of the buffer, without its end; *consume with it. */
 static bool whole_line(struct session *s, struct slice *line, size_t *consume)
 {
@@ -211,6 +220,15 @@ static bool whole_line(struct session *s, struct slice *line, size_t *consume)
     return true;
 }
 
+static struct err *refuse_file(void *ctx, const struct dlist *file, const void *p, size_t n)
+{
+    (void)ctx;
+    (void)file;
+    (void)p;
+    (void)n;
+    return err_new(ERR_PROTOCOL, "a file that was not asked for");
+}
+
 static void begin_untagged(struct session *s)
 {
     struct command *c = s->outstanding > 0 ? session_oldest(s) : NULL;
@@ -218,9 +236,12 @@ static void begin_untagged(struct session *s)
         die_of_bad_response(s, "*", "unasked");
         return;
     }
-    buf_consume(&s->t.in, 2);
-    dlist_reader_begin(s->reader, c->arena ? c->arena : &s->arena, c->has_hooks ? &c->hooks : NULL, true,
-                       MAX_ELEMENT);
+    struct dlist_hooks hooks = c->has_hooks ? c->hooks : (struct dlist_hooks){ 0 };
+    if (!hooks.file)
+        hooks.file = refuse_file;
+    take(s, 2);
+    dlist_reader_begin(s->reader, c->arena ? c->arena : &s->arena, &hooks, true,
+                       c->most_bytes < MAX_ELEMENT ? (size_t)c->most_bytes : MAX_ELEMENT);
     s->state = ANSWER_UNTAGGED;
 }
 
@@ -248,7 +269,7 @@ static bool line_begins(struct session *s)
     if (!whole_line(s, &line, &consume))
         return false;
     char *copy = mem_strndup(line.p, line.n); /* the buffer is cleared when the session ends */
-    buf_consume(&s->t.in, consume);
+    take(s, consume);
     if (fatal)
         fatal_line(s, slice_of(copy, line.n));
     else
@@ -273,7 +294,7 @@ static void untagged_bytes(struct session *s)
         session_die(s, err_wrap(e, "%s: answer to %s", s->peer, oldest_verb(s)));
         return;
     }
-    buf_consume(&s->t.in, used);
+    take(s, used);
     if (status == DLIST_MORE)
         return;
     s->lines = mem_grow(s->lines, s->nlines, &s->lines_cap, sizeof *s->lines);
@@ -292,9 +313,17 @@ static bool line_ends(struct session *s)
         die_of_bad_response(s, "*", "bytes behind the end of a value");
         return true;
     }
-    buf_consume(&s->t.in, n + 1);
+    take(s, n + 1);
     s->state = ANSWER_LINE;
     return true;
+}
+
+static void check_bounds(struct session *s)
+{
+    struct err *e = s->fault ? NULL : bounds_check(s);
+    if (e)
+        die_of_bad_response(s, "*", e->msg);
+    err_free(e);
 }
 
 void session_receive(struct session *s)
@@ -307,6 +336,7 @@ void session_receive(struct session *s)
         case ANSWER_LINE_END: going = line_ends(s); break;
         }
     }
+    check_bounds(s);
     if (!s->fault && s->t.ended)
         die_of_end(s);
 }

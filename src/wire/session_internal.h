@@ -6,6 +6,7 @@
 #define FANSYNC_WIRE_SESSION_INTERNAL_H
 
 #include "fansync/session.h"
+#include "bounds.h"
 #include "transport.h"
 
 enum { MAX_VERB = 32 };
@@ -17,6 +18,7 @@ struct command { /* written, or being written, and not yet answered */
     bool has_hooks;
     answer_fn fn;
     void *ctx;
+    uint64_t most_bytes; /* of its answer: bounds.h */
 };
 
 enum answer_state {
@@ -40,6 +42,7 @@ struct session {
     bool writing;        /* between session_begin and session_end */
     size_t begun;        /* length of the buffer when it was begun, until some is sent */
     size_t files;        /* in it so far */
+    uint64_t written_before; /* bytes and file bytes of all commands before it */
     bool in_callback;
     bool written;        /* commands since the last round trip was counted */
 
@@ -49,12 +52,14 @@ struct session {
     struct dlist **lines;
     size_t nlines, lines_cap;
 
+    struct bounds bounds;
+
     struct sha1 *sha;      /* made at the first file */
     struct buf file_bytes; /* one small message file */
 };
 
 /* The command that is answered next; outstanding > 0. */
-struct command *session_oldest(struct session *s);
+struct command *session_oldest(const struct session *s);
 
 /* Handles everything received; afterwards the session may be dead. */
 void session_receive(struct session *s);

@@ -24,6 +24,7 @@ enum {
     WIRE_OUT_MARK = 64 * 1024, /* encode more only below this */
     RECV_PIECE = 64 * 1024,
     IN_LIMIT = 256 * 1024, /* receive more only below this */
+    OUT_LIMIT = 1024 * 1024, /* of TLS's own answers to a peer that does not read them */
 };
 
 void transport_init(struct transport *t, int fd, const atomic_int *stop)
@@ -186,6 +187,8 @@ static void decrypt(struct transport *t, const char *p, size_t n)
     bool closed = false;
     tls_received(t->tls, p, n);
     struct err *e = tls_decrypt(t->tls, receiving(t), &t->wire_out, &closed);
+    if (!e && buf_len(&t->wire_out) > OUT_LIMIT)
+        e = err_new(ERR_PROTOCOL, "TLS: the peer asks for answers and does not read them");
     if (e)
         ended_by(t, e);
     else if (closed)
@@ -254,14 +257,26 @@ struct err *transport_wait(struct transport *t, int64_t deadline)
     return NULL;
 }
 
+struct err *transport_pause(struct transport *t, bool moved, int64_t deadline)
+{
+    if (!moved)
+        return transport_wait(t, deadline);
+    if (t->stop && *t->stop)
+        return err_new(ERR_INTERRUPTED, "interrupted by a signal");
+    if (!t->ended && wait_now() >= deadline) {
+        ended_by(t, err_new(ERR_PROTOCOL, "too slow: the time for this is over, though bytes still come"));
+        t->ended = true;
+    }
+    return NULL;
+}
+
 struct err *transport_flush(struct transport *t, int64_t deadline)
 {
     for (;;) {
         bool moved = transport_step(t, true);
         if (t->ended || transport_unsent(t) == 0)
             return NULL;
-        if (!moved)
-            TRY(transport_wait(t, deadline));
+        TRY(transport_pause(t, moved, deadline));
     }
 }
 

@@ -50,7 +50,10 @@ size_t transport_unsent(const struct transport *t);
 bool transport_step(struct transport *t, bool flush);
 /* Waits until a step is worth while; the deadline passing ends the transport. */
 struct err *transport_wait(struct transport *t, int64_t deadline);
-/* Steps and waits until everything is sent, or the transport has ended. */
+/* Between two steps, of which the last one moved bytes or did not: waits if it did not. Whatever
+ * flows, the signal to end is heeded, and the deadline passing ends the transport. */
+struct err *transport_pause(struct transport *t, bool moved, int64_t deadline);
+/* Steps and pauses until everything is sent, or the transport has ended. */
 struct err *transport_flush(struct transport *t, int64_t deadline);
 /* The reason why it ended, for messages. */
 const char *transport_reason(const struct transport *t);

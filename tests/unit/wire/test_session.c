@@ -440,6 +440,89 @@ static void stop_soon(struct fake *f)
     assert_string_equal(fake_hear(f), "EXIT");
 }
 
+/* Never a pause, until the client goes away. */
+static void flood(struct fake *f)
+{
+    fake_say(f, greeting);
+    fake_hear(f);
+    fputs("* MAILBOX %(RECORD (", f->out);
+    for (size_t i = 0; fputs("%(UID 1) ", f->out) >= 0; i++)
+        if (i == 100000)
+            stop_now = 1;
+}
+
+static struct err *ignore_item(void *ctx, const struct dlist *item)
+{
+    (void)ctx;
+    (void)item;
+    return NULL;
+}
+
+static void a_signal_is_heard_while_bytes_flow(void **state)
+{
+    (void)state;
+    struct fake f;
+    struct session *s;
+    const struct dlist_hooks hooks = { .watch_key = "RECORD", .item = ignore_item };
+    stop_now = 0;
+    fake_start(&f, true, flood, NULL);
+    struct session_options o = fake_options(&f);
+    o.stop = &stop_now;
+    assert_ok(session_open(&o, &s));
+    buf_adds(session_begin(s, "GET FULLMAILBOX", NULL, &hooks, NULL, NULL), "a");
+    assert_ok(session_end(s));
+    assert_fails(session_drain(s), ERR_INTERRUPTED, "interrupted by a signal");
+    session_close(s);
+    fake_stop(&f);
+}
+
+/* One answer of so many items of eight bytes. */
+static void say_items(struct fake *f)
+{
+    fake_say(f, greeting);
+    fake_hear(f);
+    fputs("* LSUB (", f->out);
+    for (size_t i = 0; i < *(size_t *)f->ctx; i++)
+        fputs("abcdefg ", f->out);
+    fake_say(f, "a)\r\nOK success\r\n");
+    fake_until_end(f);
+}
+
+static struct err *answer_of_items(const char *verb, size_t n, uint64_t allowed)
+{
+    struct fake f;
+    fake_start(&f, true, say_items, &n);
+    struct session *s = fake_session(&f);
+    buf_adds(session_begin(s, verb, NULL, NULL, NULL, NULL), "a");
+    session_allow(s, allowed);
+    struct err *e = session_end(s);
+    if (!e)
+        e = session_drain(s);
+    session_close(s);
+    fake_stop(&f);
+    return e;
+}
+
+static void an_answer_is_as_long_as_what_was_asked_for(void **state)
+{
+    (void)state;
+    assert_ok(answer_of_items("APPLY SUB", 30000, 0));
+    assert_fails(answer_of_items("APPLY SUB", 40000, 0), ERR_PROTOCOL, "the answer");
+    assert_ok(answer_of_items("APPLY SUB", 40000, 1 << 20));
+    assert_ok(answer_of_items("GET META", 40000, 0));
+    assert_fails(answer_of_items("GET META", 3000000, 0), ERR_PROTOCOL, "the answer");
+}
+
+static void a_file_that_nobody_asked_for_ends_the_session(void **state)
+{
+    (void)state;
+    struct err *e;
+    struct seen seen = three_commands(
+        LIT("* X %{default 0000000000000000000000000000000000000001 3}\r\nabc\r\nOK\r\n"), &e);
+    assert_fails(e, ERR_PROTOCOL, "a file that was not asked for");
+    buf_free(&seen.text);
+}
+
 static void a_signal_ends_the_wait_and_says_exit(void **state)
 {
     (void)state;
@@ -605,6 +688,9 @@ int main(void)
         cmocka_unit_test(a_bye_is_read_though_writing_fails),
         cmocka_unit_test(silence_is_a_lost_connection),
         cmocka_unit_test(a_signal_ends_the_wait_and_says_exit),
+        cmocka_unit_test(a_signal_is_heard_while_bytes_flow),
+        cmocka_unit_test(an_answer_is_as_long_as_what_was_asked_for),
+        cmocka_unit_test(a_file_that_nobody_asked_for_ends_the_session),
         cmocka_unit_test(a_command_of_any_length_needs_bounded_memory),
         cmocka_unit_test(a_hundred_thousand_records_pass_in_bounded_memory),
         cmocka_unit_test(the_error_of_a_hook_ends_the_session_with_it),
