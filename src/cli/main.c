@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "cli/hard_end.h"
 #include "cli/input.h"
 #include "cli/modes.h"
 #include "cli/options.h"
@@ -326,6 +327,7 @@ int main(int argc, char **argv)
         status = roll(&o, &config);
     else
         status = run(&o, config);
+    hard_end_off();
     config_free(config);
     options_free(&o);
     return status;

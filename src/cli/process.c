@@ -17,6 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "cli/hard_end.h"
 #include "fansync/buf.h"
 #include "fansync/log.h"
 
@@ -194,8 +195,11 @@ void process_delay(int seconds)
 static void on_stop(int sig, siginfo_t *info, void *context)
 {
     (void)context;
+    int before = errno;
     stop_sender = info->si_pid;
     stop_signal = sig;
+    hard_end_told();
+    errno = before;
 }
 
 static void on_notice(int sig)
@@ -210,6 +214,11 @@ void process_catch_signals(void)
     struct sigaction stop = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO | (int)SA_RESETHAND };
     struct sigaction notice = { .sa_handler = on_notice };
     struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigset_t watched;
+    sigemptyset(&watched);
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++)
+        sigaddset(&watched, stops[i]);
+    hard_end_watch(&watched, EX_TEMPFAIL);
     for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++)
         sigaction(stops[i], &stop, NULL);
     sigaction(SIGHUP, &notice, NULL);

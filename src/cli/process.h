@@ -26,7 +26,8 @@ struct config *process_configure(const struct options *o);
 /* -w: tells on stderr and sleeps; nothing for 0. */
 void process_delay(int seconds);
 
-/* TERM, INT, QUIT set the stop flag, a second one kills; HUP and USR1 set flags of their own,
+/* TERM, INT, QUIT set the stop flag; two seconds after the first of them the process ends with 75, whatever
+ * hangs (cli/hard_end.h). HUP and USR1 set flags of their own,
  * and end a sleep; USR2 and PIPE do nothing. */
 void process_catch_signals(void);
 

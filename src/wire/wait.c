@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <time.h>
 
-enum { SLICE_MS = 500 };
+enum { SLICE_MS = 100 };
 
 int64_t wait_now(void)
 {
