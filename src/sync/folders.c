@@ -185,7 +185,7 @@ static void plan_names(struct plan *p)
         const struct mbentry *e = &u->entries.e[i];
         const struct folder_match *m = &p->f->match[i];
         plan_occupant(p, m);
-        if (!m->r || map_get(&u->refused, e->uniqueid))
+        if (!m->r || map_get(&u->refused, e->uniqueid) || (u->astray && u->astray[i]))
             continue;
         if (is_former_life(u, e, m->r))
             bury(p, m->r, slice_of("", 0));

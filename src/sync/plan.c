@@ -60,6 +60,27 @@ static struct err *user_side(struct unit *u)
     return NULL;
 }
 
+static bool is_inbox(const struct unit *u, struct slice name)
+{
+    struct arena a = ARENA_INIT;
+    struct mbname m = names_from_internal(&a, store_names(u->engine->o.store), name);
+    bool is = m.localpart.n > 0 && m.nboxes == 0 && m.deleted_time == 0;
+    arena_free(&a);
+    return is;
+}
+
+/* A replica makes no folder for a user without INBOX, in whatever order they were named. */
+static void put_inboxes_first(struct unit *u)
+{
+    struct mbentry *all = u->entries.e, *sorted = arena_array(&u->arena, u->entries.n, sizeof *sorted);
+    size_t n = 0;
+    for (int rest = 0; rest < 2; rest++)
+        for (size_t i = 0; i < u->entries.n; i++)
+            if (is_inbox(u, all[i].name) != rest)
+                sorted[n++] = all[i];
+    u->entries.e = sorted;
+}
+
 static struct err *named_entries(struct unit *u)
 {
     const struct engine_item *item = u->item;
@@ -78,6 +99,7 @@ static struct err *named_entries(struct unit *u)
             engine_skip(u->engine, "the replica takes no #sieve mailbox, scripts go with their user: mailbox=<" SLICE_FMT ">",
                         SLICE_ARG(e->name));
     }
+    put_inboxes_first(u);
     return NULL;
 }
 
@@ -214,12 +236,7 @@ static void plan_mailbox(struct work *w)
     }
 }
 
-/*
- * Whether the mailbox that has our name on the replica has to stay there. The replica would delete
- * an empty one to make room, and with -O a filled one with its mail: never one that the master has
- * under another name, which only has not been renamed there yet.
- */
-static bool keeps_name(struct unit *u, const struct folder_match *m)
+bool unit_keeps_name(struct unit *u, const struct folder_match *m)
 {
     struct fate fate;
     if (m->r || !m->occupant)
@@ -245,11 +262,36 @@ static struct err *refusal(const struct work *w, const struct err *refused, stru
 /* What the replica would answer is logged in its words, which scripts look for. Its sum of no messages is 0. */
 static struct err *name_is_taken(const struct work *w, const struct replica_mailbox *occupant)
 {
-    log_msg(LOG_ERR, "MAILBOX received NO response: IMAP_MAILBOX_MOVED Mailbox Moved: mailbox=<" SLICE_FMT ">",
-            SLICE_ARG(w->entry->name));
+    if (w->unit->attempt > 0 || !w->unit->retry) /* else it is to be moved away first */
+        log_msg(LOG_ERR, "MAILBOX received NO response: IMAP_MAILBOX_MOVED Mailbox Moved: mailbox=<" SLICE_FMT ">",
+                SLICE_ARG(w->entry->name));
     return err_new(ERR_MOVED, "the replica has another mailbox %s under this name (uniqueid " SLICE_FMT ", here " SLICE_FMT ")",
                    occupant->sync_crc ? "with messages" : "that has had messages", SLICE_ARG(occupant->uniqueid),
                    SLICE_ARG(w->entry->uniqueid));
+}
+
+/*
+ * The replica has it under another name, and the rename could not be planned. It is not sent: a replica
+ * refuses the uniqueid under a second name, and one of 3.6 or 3.12 ends without an answer if it is a #sieve mailbox's.
+ */
+static struct err *not_renamed(const struct work *w)
+{
+    return err_new(ERR_CHANGED, "the replica has it as " SLICE_FMT ", which has not been renamed yet",
+                   SLICE_ARG(w->match.r->name));
+}
+
+/* A replica without that partition, or one of 3.12.4 that is to move an INBOX: the mailbox is brought up to date
+ * where it is. */
+static void fail_unmoved(struct work *w, const struct err *refused)
+{
+    const struct replica_mailbox *r = w->match.r;
+    struct slice forced = slice_str(w->unit->engine->o.partition), wanted = forced.n ? forced : w->entry->partition;
+    struct slice hint = partition_hint(&w->unit->arena, wanted, refused, true);
+    log_msg(LOG_ERR, "do_folders(): failed to rename: " SLICE_FMT " -> " SLICE_FMT " ", SLICE_ARG(r->name),
+            SLICE_ARG(w->entry->name));
+    unit_fail(w->unit, err_new(refused->kind, SLICE_FMT ": the replica does not move it to partition " SLICE_FMT ", it is "
+                               "kept up to date on " SLICE_FMT " there: %s" SLICE_FMT, SLICE_ARG(r->name), SLICE_ARG(wanted), SLICE_ARG(r->partition),
+                               refused->msg, SLICE_ARG(hint)));
 }
 
 /* True if the mailbox can be brought up to date in place. */
@@ -257,15 +299,26 @@ static bool placed(struct work *w)
 {
     const struct folder_match *f = &w->match;
     const struct err *refused = map_get(&w->unit->refused, w->entry->uniqueid);
-    if (refused) {
+    if (refused && f->r && !f->renamed) {
+        fail_unmoved(w, refused);
+    } else if (refused) {
         struct slice from = f->r ? f->r->name : slice_str("its present name");
         log_msg(LOG_ERR, "do_folders(): failed to rename: " SLICE_FMT " -> " SLICE_FMT " ", SLICE_ARG(from),
                 SLICE_ARG(w->entry->name));
         work_fail(w, refusal(w, refused, from));
         return false;
     }
-    if (keeps_name(w->unit, f)) {
+    const char *astray = w->unit->astray ? w->unit->astray[w - w->unit->work] : NULL;
+    if (astray) {
+        work_fail(w, err_new(ERR_MOVED, "%s", astray));
+        return false;
+    }
+    if (unit_keeps_name(w->unit, f)) {
         work_fail(w, name_is_taken(w, f->occupant));
+        return false;
+    }
+    if (f->renamed) {
+        work_fail(w, not_renamed(w));
         return false;
     }
     return true;
@@ -303,8 +356,8 @@ static bool find_own_inbox(struct unit *u, const struct folder_matches *f)
     size_t i = 0;
     while (i < f->n && !slice_eq(u->entries.e[i].name, inbox))
         i++;
-    if (i < f->n && !keeps_name(u, &f->match[i]) && !(f->match[i].r && f->match[i].renamed)) {
-        identity_found(u);
+    if (i < f->n && !unit_keeps_name(u, &f->match[i]) && !(f->match[i].r && f->match[i].renamed)) {
+        identity_found(u, !f->match[i].r);
         return true;
     }
     const struct replica_mailbox *r = i < f->n ? f->match[i].occupant : NULL;
@@ -319,7 +372,7 @@ static void plan_mailboxes(struct unit *u)
 {
     struct slice partition = slice_str(u->engine->o.partition);
     struct folder_matches f = diff_folders(&u->arena, u->entries.e, u->entries.n, &u->replica.mailboxes, partition);
-    if (seek(u, &f))
+    if (seek(u, &f) || identity_seeks_trees(u, &f))
         return; /* what is elsewhere on the replica first; then everything is planned anew */
     unit_plan_folders(u, &f);
     if (unit_wants_folders(u))

@@ -181,6 +181,7 @@ void unit_free(struct unit *u)
     map_each(&u->refused, free_refusal, NULL);
     map_free(&u->refused);
     map_free(&u->asked_ids);
+    map_free(&u->asked_trees);
     for (size_t i = 0; i < u->nwork; i++) {
         err_free(u->work[i].err);
         err_free(u->work[i].conflict);
@@ -200,8 +201,10 @@ void unit_forget_plan(struct unit *u)
     u->identity = NULL;
     u->entries = u->intermediates = (struct mbentry_list){ NULL, 0, 0 };
     u->sought = NULL;
+    u->trees = NULL;
+    u->astray = NULL;
     u->work = NULL;
-    u->nwork = u->ndoomed = u->nrenames = u->nsought = 0;
+    u->nwork = u->ndoomed = u->nrenames = u->nsought = u->ntrees = 0;
     u->planned = false;
 }
 
@@ -209,6 +212,7 @@ void unit_replan(struct unit *u)
 {
     unit_forget_plan(u);
     map_free(&u->asked_ids);
+    map_free(&u->asked_trees);
     u->replica = (struct replica_state){ 0 };
     u->asked = false;
     u->fresh = true;

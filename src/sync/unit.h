@@ -62,6 +62,11 @@ struct whole_list {
     struct mbentry_list entries;
 };
 
+struct tree {
+    struct unit *unit;
+    struct replica_mailbox inbox; /* of the replica; without a name: it has none */
+};
+
 /*
  * The user of the replica is the user of this master: his INBOX has our uniqueid there, or there is
  * none yet. Found out in this try (identity.c). Whoever changes what a user has besides mailboxes
@@ -70,6 +75,7 @@ struct whole_list {
  */
 struct identity {
     struct slice userid;
+    bool is_new; /* the replica has no INBOX of his yet: what it told of him besides is a former user's */
 };
 
 struct unit {
@@ -88,6 +94,11 @@ struct unit {
     struct slice *sought; /* uniqueids to ask for, by whatever name the replica has them */
     size_t nsought;
     struct map asked_ids; /* those that were asked for since the names were asked */
+    /* Of an ITEM_MAILBOXES: INBOXes of trees that something is to be made in or moved into (identity.c) */
+    struct slice *trees; /* to ask for */
+    size_t ntrees;
+    struct map asked_trees;                /* name -> struct tree; asked for since the names were asked */
+    const char **astray; /* parallel to entries: why nothing may be made of it in that tree; or NULL */
     struct mbentry_list intermediates; /* names without a mailbox, emptied when sent */
     struct work *work;
     size_t nwork;
@@ -176,7 +187,17 @@ struct err *unit_ask_ids(struct unit *u);
  * SEEN), and what follows from the answer: u->identity, or an error of the unit. */
 struct err *identity_ask(struct unit *u);
 void identity_find(struct unit *u);
-void identity_found(struct unit *u); /* by the plan of a USER item: the INBOX is there, or can be made */
+/* By the plan of a USER item: the INBOX is there, or is_new: it can be made. */
+void identity_found(struct unit *u, bool is_new);
+/* The INBOX has been made: the replica is asked again for what it told too early. */
+struct err *identity_ask_again(struct unit *u, bool *asked);
+
+/*
+ * Of mailboxes that are named alone: whose tree are those in that are to be made or renamed? True: the replica has
+ * to be asked for u->trees first. Else u->astray tells which of the mailboxes have to wait for their owner.
+ */
+bool identity_seeks_trees(struct unit *u, const struct folder_matches *f);
+struct err *identity_ask_trees(struct unit *u);
 
 /* remember.c: what a window has learnt about the replica goes into the cache. */
 void unit_remember(struct unit *u);
@@ -185,6 +206,12 @@ bool engine_remembers(struct engine *e, const struct replica_mailbox *r);
 
 /* plan.c: reads the master's side and decides; no network. */
 void unit_plan(struct unit *u);
+/*
+ * Whether the mailbox that has our name on the replica has to stay there. The replica would delete
+ * an empty one to make room, and with -O a filled one with its mail: never one that the master has
+ * under another name, which only has not been renamed there yet.
+ */
+bool unit_keeps_name(struct unit *u, const struct folder_match *m);
 /* The sums to send are the computed ones, in the replica's form. */
 void work_use_computed(struct work *w);
 

@@ -109,7 +109,7 @@ static struct err *run_rounds(struct engine *e, struct unit *units, size_t n)
 
 static bool is_unsettled(const struct unit *u)
 {
-    return going(u) && (u->nsought || unit_wants_folders(u));
+    return going(u) && (u->nsought || u->ntrees || unit_wants_folders(u));
 }
 
 static bool any_unsettled(const struct unit *units, size_t n)
@@ -121,16 +121,23 @@ static bool any_unsettled(const struct unit *units, size_t n)
 }
 
 /* What is sought is asked for before anything is renamed: it may have to be renamed too. */
+static struct err *settle_unit(struct unit *u)
+{
+    if (u->nsought)
+        return unit_ask_ids(u);
+    return u->ntrees ? identity_ask_trees(u) : unit_send_folders(u);
+}
+
 static struct err *settle_once(struct engine *e, struct unit *units, size_t n)
 {
     for (size_t k = 0; k < n; k++)
         if (is_unsettled(&units[k]))
-            TRY(units[k].nsought ? unit_ask_ids(&units[k]) : unit_send_folders(&units[k]));
+            TRY(settle_unit(&units[k]));
     TRY(session_drain(e->session));
     for (size_t k = 0; k < n; k++) {
         if (!is_unsettled(&units[k]))
             continue;
-        if (units[k].nsought) {
+        if (units[k].nsought || units[k].ntrees) {
             unit_forget_plan(&units[k]);
         } else {
             unit_replan(&units[k]);
@@ -146,8 +153,9 @@ static struct err *settle_once(struct engine *e, struct unit *units, size_t n)
 }
 
 /* Renames and deletions of all units in one burst, then their states anew. What the replica
- * refuses is not tried again, so two passes are the rule, two more ask for mailboxes that are
- * elsewhere, and another two settle what moves between names and partitions. */
+ * refuses is not tried again, so two passes are the rule, three more ask for mailboxes that are
+ * elsewhere and for the trees of those that are new, and another two settle what moves between names and
+ * partitions. */
 static struct err *settle_folders(struct engine *e, struct unit *units, size_t n)
 {
     for (int pass = 0; pass < FOLDER_PASSES && any_unsettled(units, n); pass++)
@@ -156,6 +164,20 @@ static struct err *settle_folders(struct engine *e, struct unit *units, size_t n
         if (is_unsettled(&units[k]))
             unit_fail(&units[k], err_new(ERR_CHANGED, "folders keep being renamed"));
     return NULL;
+}
+
+static bool has_metadata(const struct unit *u)
+{
+    return !u->absent && !u->postponed && u->asked && u->planned;
+}
+
+static struct err *ask_again(struct engine *e, struct unit *units, size_t n)
+{
+    bool asked = false;
+    for (size_t k = 0; k < n; k++)
+        if (has_metadata(&units[k]))
+            TRY(identity_ask_again(&units[k], &asked));
+    return asked ? session_drain(e->session) : NULL;
 }
 
 static struct err *run_phases(struct engine *e, struct unit *units, size_t n)
@@ -168,8 +190,9 @@ static struct err *run_phases(struct engine *e, struct unit *units, size_t n)
     TRY(window_compare(e, units, n));
     window_recalculate(units, n);
     TRY(run_rounds(e, units, n));
+    TRY(ask_again(e, units, n));
     for (size_t k = 0; k < n; k++)
-        if (!units[k].absent && !units[k].postponed && units[k].asked && units[k].planned)
+        if (has_metadata(&units[k]))
             TRY(unit_meta(&units[k]));
     return session_outstanding(e->session) ? session_drain(e->session) : NULL;
 }

@@ -125,6 +125,7 @@ def test_26_a_partition_that_the_replica_lacks(pair):
     run = ours(pair.master, "-p", "nosuch", "-v", "-u", "fred", check=False)
     assert run.status == 1
     assert "RENAME user.fred -> user.fred (nosuch)" in run.out
+    assert run.log_lines("the replica may have no partition 'nosuch'")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -163,6 +163,7 @@ def test_without_N_a_lock_is_waited_for_while_the_others_are_done(users):
 
 
 def test_25_metadata_of_a_user_needs_no_lock(users):
+    ours(users.master, "-u", "a")  # without an INBOX there the replica has no place for them
     with users.master.imap("a") as a:
         a.subscribe("INBOX")
     with SyncLock(users, "a"):

@@ -1,0 +1,192 @@
+"""What tests/campaign found: users, folders and partitions that a random history brought into an odd state."""
+import pytest
+from test_faults_renamed_users import MESSAGE, install
+
+from lab.clients import ours, stock_has_nothing_to_send
+from lab.pair import make_pair
+
+CONF = {"allowusermoves": "yes"}
+VERSIONS = ["3.2.6", "3.6.1", "3.12.4"]
+
+
+def make_user(server, user, *, scripts=("one",)):
+    """A user with a folder, subscriptions, scripts, and a seen state of a shared mailbox."""
+    with server.imap() as admin:
+        admin.create(f"user/{user}")
+        admin.create(f"user/{user}/sub")
+    with server.imap(user) as c:
+        c.append("INBOX/sub", MESSAGE)
+        c.subscribe("INBOX")
+        c.subscribe("INBOX/sub")
+        c.fetch("1", "BODY[]", "pub")
+    with server.sieve(user) as sieve:
+        for name in scripts:
+            sieve.put(name, "keep;")
+        sieve.activate(scripts[0])
+
+
+def make_shared(server):
+    with server.imap() as admin:
+        admin.create("pub")
+        admin.setacl("pub", "anyone", "lrs")
+        admin.setacl("pub", "cyrus", "lrswipkxtecda")
+        admin.append("pub", MESSAGE)
+
+
+def delete_user(server, user):
+    with server.imap() as admin:
+        admin.setacl(f"user/{user}", "cyrus", "lrswipkxtecda")
+        admin.delete(f"user/{user}")
+
+
+def rename(server, old, new):
+    with server.imap() as admin:
+        admin.rename(old, new)
+
+
+def has_crashed(server):
+    return server.log_lines("signaled to death")
+
+
+# --- a user who was deleted and made again --------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [("-A",), ("-R", "-f")], ids=["all", "log"])
+@pytest.mark.parametrize("here, there", [("3.6.1", "3.6.1"), ("3.12.4", "3.12.4"), ("3.6.1", "3.2.6"),
+                                         ("3.2.6", "3.6.1")])
+def test_what_a_replica_tells_of_a_deleted_user_is_not_his_successors(here, there, args):
+    """It finds subscriptions, seen states and scripts by the tombstone of the old INBOX."""
+    with make_pair(conf=CONF, install=install(here), replica_install=install(there)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna", scripts=("one", "two"))
+        ours(pair.master, "-A")
+        pair.master.sync_log().unlink()
+        delete_user(pair.master, "anna")
+        make_user(pair.master, "anna")
+        ours(pair.master, *args, *([pair.master.sync_log()] if "-f" in args else []))
+        assert pair.differences(sieve_mailboxes=False) == []
+
+
+def test_settings_of_a_user_whom_the_replica_lacks_are_not_confirmed(pair):
+    make_shared(pair.master)
+    make_user(pair.master, "anna")
+    done = ours(pair.master, "-s", "anna", check=False)
+    assert done.status == 1
+    assert done.log_lines("no INBOX of anna: he has to be replicated first")
+    ours(pair.master, "-A")
+    assert pair.differences() == []
+
+
+# --- mailboxes that are named alone ---------------------------------------------------------------
+
+
+@pytest.fixture
+def renamed(pair):
+    """A user was renamed, and a new one has the old name; the replica does not know yet."""
+    make_shared(pair.master)
+    make_user(pair.master, "anna")
+    ours(pair.master, "-A")
+    pair.master.sync_log().unlink()
+    rename(pair.master, "user/anna", "user/berta")
+    make_user(pair.master, "anna", scripts=("other",))
+    return pair
+
+
+@pytest.mark.lab(conf=CONF)
+@pytest.mark.parametrize("name", ["user/anna/#sieve", "user/anna/sub"])
+def test_nothing_is_made_in_the_tree_of_another_user(renamed, name):
+    done = ours(renamed.master, "-m", name, check=False)
+    assert done.status == 1
+    assert done.log_lines("another mailbox|is another one than here")
+    ours(renamed.master, "-A")
+    assert renamed.differences() == []
+    assert has_crashed(renamed.replica) == []
+    assert stock_has_nothing_to_send(renamed.master) == []
+
+
+@pytest.mark.lab(conf=CONF)
+@pytest.mark.parametrize("name", ["user.anna.#sieve", "user.anna.new"])
+def test_a_record_of_a_mailbox_in_another_users_tree_becomes_one_of_its_user(renamed, name):
+    with renamed.master.imap("anna") as c:
+        c.create("INBOX/new")
+    log = renamed.master.sync_log()
+    log.write_text(f"MAILBOX {name}\nUSER berta\n")
+    ours(renamed.master, "-R", "-f", log)
+    ours(renamed.master, "-A")
+    assert renamed.differences() == []
+    assert has_crashed(renamed.replica) == []
+
+
+@pytest.mark.lab(conf=CONF)
+def test_a_folder_of_a_user_whom_the_replica_lacks_says_what_to_do(pair):
+    make_shared(pair.master)
+    make_user(pair.master, "anna")
+    done = ours(pair.master, "-m", "user/anna/sub", check=False)
+    assert done.status == 1
+    assert done.log_lines(r"user anna has no INBOX on the replica: he has to be replicated first \(-u anna\)")
+    assert done.log_lines("partition") == []
+    ours(pair.master, "-m", "user/anna/sub", "user/anna")
+    ours(pair.master, "-A")
+    assert pair.differences() == []
+
+
+# --- renames ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.lab(conf=CONF)
+def test_a_mailbox_that_is_still_to_be_renamed_is_not_sent(pair):
+    """The replica's server dies of a #sieve mailbox whose uniqueid has another name there."""
+    make_shared(pair.master)
+    make_user(pair.master, "anna")
+    ours(pair.master, "-A")
+    rename(pair.master, "user/anna", "user/berta")
+    make_user(pair.master, "anna", scripts=("other",))
+    rename(pair.master, "pub", "pub2")
+    ours(pair.master, "-m", "user/berta", "user/anna")
+    done = ours(pair.master, "-A")
+    assert done.log_lines("IOERROR|SYNCERROR|MOVED") == []
+    assert has_crashed(pair.replica) == []
+    assert pair.differences() == []
+
+
+@pytest.mark.parametrize("args", [("-A",), ("-R", "-f")], ids=["all", "log"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_parent_and_its_child_that_change_places(version, args):
+    """The third rename is refused by later masters, which leaves the parent where the child was."""
+    with make_pair(conf=CONF, install=install(version), replica_install=install(version)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        with pair.master.imap("anna") as c:
+            c.create("INBOX/sub/child")
+            c.append("INBOX/sub/child", MESSAGE)
+        ours(pair.master, "-A")
+        pair.master.sync_log().unlink()
+        with pair.master.imap("anna") as c:
+            c.rename("INBOX/sub/child", "INBOX/between")
+            c.rename("INBOX/sub", "INBOX/sub/child")
+            c.rename("INBOX/between", "INBOX/sub", ok=False)
+        ours(pair.master, *args, *([pair.master.sync_log()] if "-f" in args else []))
+        assert pair.differences(sieve_mailboxes=version != "3.2.6") == []
+
+
+def test_an_inbox_whose_partition_the_replica_does_not_change_gets_its_mail_all_the_same():
+    """3.12.4 refuses to move an INBOX to another partition."""
+    with make_pair(conf=CONF, install=install("3.12.4"), replica_install=install("3.12.4")) as pair:
+        for server in pair.servers:
+            (server.outside / "second").mkdir()
+            server.own(server.outside / "second")
+            server.set_conf({"partition-second": server.folder / "second"})
+            server.restart()
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        with pair.master.imap() as admin:
+            admin.rename("user/anna", "user/anna", partition="second")
+        rename(pair.master, "user/anna", "user/berta")
+        with pair.master.imap("berta") as c:
+            c.append("INBOX", MESSAGE)
+        done = ours(pair.master, "-A", check=False)
+        assert done.status == 1
+        assert done.log_lines("user.berta: the replica does not move it to partition second, it is kept up to date on "
+                              "default there")
+        assert pair.differences() == []
