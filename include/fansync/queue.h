@@ -51,7 +51,7 @@ struct queue_options {
     unsigned shards;         /* senders; at least 1 */
     uint32_t collapse_above; /* actions of one owner before they collapse to one USER action; 0: never */
     struct acks *acks;       /* borrowed; NULL: nobody counts segments */
-    unsigned long buckets;   /* of the hash table, a power of two; 0: 65536. It does not grow */
+    unsigned long buckets;   /* of the hash tables in the beginning, a power of two; 0: 64. They grow with what waits */
 };
 
 enum queue_push_result {

@@ -99,6 +99,7 @@ struct queue {
     unsigned n_shards;
     /* of the producer */
     uint64_t seq;
+    unsigned long buckets; /* of both tables */
     counter_t pushed, merged, covered, added;
     struct shard shards[];
 };
@@ -115,6 +116,9 @@ void owner_drop(struct queue *q, struct owner *o, enum action_kind kind);
 unsigned owner_shard(const struct queue *q, struct slice name);
 /* When all threads have stopped. */
 void owner_free_all(struct queue *q);
+
+/* queue.c: makes the tables larger if they are crowded. The producer, outside of a read section. */
+void queue_grow(struct queue *q);
 
 /* queue.c: takes it out of the table and frees it after a grace period. Its sender, once it
  * is dead, in a read section; or queue_free. */

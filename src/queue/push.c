@@ -10,6 +10,8 @@
 #include "fansync/mem.h"
 #include "queue/internal.h"
 
+enum { LOOK_EVERY = 64 }; /* new actions, for a look whether the tables are crowded */
+
 static unsigned long action_hash(const struct action *a)
 {
     return (unsigned long)hash_bytes(hash_bytes((uint64_t)a->kind, a->a), a->b);
@@ -169,6 +171,8 @@ enum queue_push_result queue_push(struct queue *q, const struct action *a, struc
     read_begin();
     enum queue_push_result r = push(q, a, owner, slots, now_ns);
     read_end();
+    if (r == QUEUE_NEW && counted(&q->added) % LOOK_EVERY == 0)
+        queue_grow(q);
     if (r == QUEUE_MERGED)
         count(&q->merged);
     else if (r == QUEUE_COVERED)

@@ -60,7 +60,9 @@
 #include "fansync/mem.h"
 #include "queue/internal.h"
 
-#define DEFAULT_BUCKETS 65536
+#define FIRST_BUCKETS 64
+#define MOST_BUCKETS (1ul << 20) /* 16 MB for both tables; beyond, chains grow */
+#define CROWDED 2 /* actions a bucket */
 
 char queue_grace; /* an address for the thread sanitizer, see rcu.h */
 
@@ -85,10 +87,11 @@ static void start_reclaimer(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Of fixed size: an auto-resizing table of liburcu 0.13 can deadlock when it is destroyed. */
+/* The producer makes it larger (queue_grow): one that does so by itself can deadlock when it is destroyed, with
+ * liburcu 0.13. */
 static struct cds_lfht *new_table(unsigned long buckets)
 {
-    struct cds_lfht *t = cds_lfht_new_flavor(buckets, buckets, buckets, 0, &urcu_memb_flavor, NULL);
+    struct cds_lfht *t = cds_lfht_new_flavor(buckets, buckets, MOST_BUCKETS, 0, &urcu_memb_flavor, NULL);
     if (!t)
         mem_overflow();
     return t;
@@ -118,7 +121,7 @@ static void free_queue(struct queue *q)
 struct err *queue_new(struct queue **out, const struct queue_options *o)
 {
     assert(o->shards > 0);
-    unsigned long buckets = o->buckets ? o->buckets : DEFAULT_BUCKETS;
+    unsigned long buckets = o->buckets ? o->buckets : FIRST_BUCKETS;
     size_t size = sizeof(struct queue) + o->shards * sizeof(struct shard);
     struct queue *q = aligned_alloc(_Alignof(struct queue), size);
     if (!q)
@@ -127,6 +130,7 @@ struct err *queue_new(struct queue **out, const struct queue_options *o)
     q->n_shards = o->shards;
     q->collapse_above = o->collapse_above;
     q->acks = o->acks;
+    q->buckets = buckets;
     q->items = new_table(buckets);
     q->owners = new_table(buckets);
     start_reclaimer();
@@ -142,6 +146,16 @@ struct err *queue_new(struct queue **out, const struct queue_options *o)
     }
     *out = q;
     return NULL;
+}
+
+void queue_grow(struct queue *q)
+{
+    struct queue_counters c = queue_counters(q);
+    if (q->buckets >= MOST_BUCKETS || c.queued + c.sending + c.deferred <= CROWDED * q->buckets)
+        return;
+    q->buckets *= 4;
+    cds_lfht_resize(q->items, q->buckets);
+    cds_lfht_resize(q->owners, q->buckets);
 }
 
 static void free_item(struct rcu_head *head)

@@ -325,6 +325,29 @@ static void a_heap_gives_the_smallest_key_and_among_equals_the_smallest_seq(void
     heap_free(&h);
 }
 
+/* From 64 buckets on, with all of them in the tables at a time: each is found again, and is there once. */
+static void the_tables_grow_with_what_waits(void **state)
+{
+    enum { MANY = 40000 };
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    struct queue_item *items[64];
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < MANY; i++) {
+            char name[32], owner[16];
+            snprintf(name, sizeof name, "user.u%d.f%d", i / 8, i % 8);
+            snprintf(owner, sizeof owner, "u%d", i / 8);
+            assert_int_equal(push(&f, ACTION_MAILBOX, name, owner), round ? QUEUE_MERGED : QUEUE_NEW);
+        }
+    size_t drained = 0;
+    for (size_t n; (n = queue_drain(f.q, 0, NOW, items, 64)) > 0; drained += n)
+        for (size_t i = 0; i < n; i++)
+            queue_done(f.q, items[i]);
+    assert_int_equal(drained, MANY);
+    assert_int_equal(unsettled(&f), 0);
+    finish(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +367,7 @@ int main(void)
         cmocka_unit_test(what_is_left_when_the_queue_is_freed_keeps_its_segments),
         cmocka_unit_test(queues_hold_a_segment_independently),
         cmocka_unit_test(a_heap_gives_the_smallest_key_and_among_equals_the_smallest_seq),
+        cmocka_unit_test(the_tables_grow_with_what_waits),
     };
     return cmocka_run_group_tests_name("queue", tests, begin, end);
 }
