@@ -63,7 +63,7 @@ static int set_up(void **state)
     assert_ok(tailing_new(s->store, false, &s->tailing));
     for (int i = 0; i < LINES; i++) {
         struct line *l = &s->line[i];
-        char own[16];
+        char own[32];
         snprintf(own, sizeof own, "line%d/", i);
         l->channel.folder = mem_strdup(in(s, own));
         mkdir(l->channel.folder, 0700);
