@@ -8,25 +8,24 @@
 #include "sync/fate.h"
 #include "sync/state.h"
 
-static void answered(void *ctx, const struct answer *a)
+static struct err *learn(struct unit *u, const struct answer *a)
+{
+    if (!a->err)
+        return err_wrap(state_add_lines(&u->arena, &u->replica, a->lines, a->nlines), "%s",
+                        session_peer(u->engine->session));
+    if (a->err->kind == ERR_NONEXISTENT)
+        return NULL; /* nothing there yet */
+    return engine_is_denied(u->engine, a->err) ? engine_denied(u->engine) : err_copy(a->err);
+}
+
+void unit_state_answered(void *ctx, const struct answer *a)
 {
     struct unit *u = ctx;
-    if (a->err && a->err->kind == ERR_NONEXISTENT) {
-        u->asked = true; /* nothing there yet */
-        return;
-    }
-    if (a->err) {
-        unit_fail(u, engine_is_denied(u->engine, a->err) ? engine_denied(u->engine) : err_copy(a->err));
-        return;
-    }
-    for (size_t i = 0; i < a->nlines; i++) {
-        struct err *err = state_add_line(&u->arena, &u->replica, a->lines[i]);
-        if (err) {
-            unit_fail(u, err_wrap(err, "%s", session_peer(u->engine->session)));
-            return;
-        }
-    }
-    u->asked = true;
+    struct err *err = learn(u, a);
+    if (err)
+        unit_fail(u, err);
+    else
+        u->asked = true;
 }
 
 /* Takes what the cache knows of the names; the others are left to be asked. */
@@ -61,7 +60,7 @@ static struct err *ask_mailboxes(struct unit *u)
         u->asked = true;
         return NULL;
     }
-    struct buf *b = session_begin(s, "GET MAILBOXES", &u->arena, NULL, answered, u);
+    struct buf *b = session_begin(s, "GET MAILBOXES", &u->arena, NULL, unit_state_answered, u);
     buf_addc(b, '(');
     for (size_t i = 0; i < n; i++)
         dlist_item_str(b, names[i]);
@@ -72,7 +71,7 @@ static struct err *ask_mailboxes(struct unit *u)
 struct err *unit_ask_ids(struct unit *u)
 {
     struct session *s = u->engine->session;
-    struct buf *b = session_begin(s, "GET UNIQUEIDS", &u->arena, NULL, answered, u);
+    struct buf *b = session_begin(s, "GET UNIQUEIDS", &u->arena, NULL, unit_state_answered, u);
     buf_addc(b, '(');
     for (size_t i = 0; i < u->nsought; i++) {
         map_put(&u->asked_ids, u->sought[i], u);
@@ -132,7 +131,7 @@ struct err *unit_ask(struct unit *u)
     if (item->kind == ITEM_MAILBOXES)
         return ask_mailboxes(u);
     const char *verb = item->kind == ITEM_USER ? "GET USER" : "GET META";
-    dlist_write_str(session_begin(s, verb, &u->arena, NULL, answered, u), item->userid);
+    dlist_write_str(session_begin(s, verb, &u->arena, NULL, unit_state_answered, u), item->userid);
     allow_mailboxes(u);
     TRY(session_end(s));
     return item->kind == ITEM_META ? identity_ask(u) : NULL;

@@ -90,8 +90,8 @@ static void full_answered(void *ctx, const struct answer *a)
     struct work *w = ctx;
     struct replica_state s = { 0 };
     struct err *err = a->err ? err_copy(a->err) : NULL;
-    for (size_t i = 0; i < a->nlines && !err; i++)
-        err = state_add_line(&w->unit->arena, &s, a->lines[i]);
+    if (!err)
+        err = state_add_lines(&w->unit->arena, &s, a->lines, a->nlines);
     if (!err && (s.mailboxes.n != 1 || !slice_eq(s.mailboxes.m[0].uniqueid, w->entry->uniqueid)))
         err = err_new(ERR_CHANGED, "the replica has another mailbox under this name since it was asked");
     if (err)

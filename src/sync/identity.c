@@ -12,22 +12,10 @@ static struct slice inbox_of(struct unit *u)
     return names_inbox(&u->arena, store_names(u->engine->o.store), u->item->userid);
 }
 
-static void answered(void *ctx, const struct answer *a)
-{
-    struct unit *u = ctx;
-    struct err *err = a->err ? err_copy(a->err) : NULL;
-    for (size_t i = 0; i < a->nlines && !err; i++)
-        err = state_add_line(&u->arena, &u->replica, a->lines[i]);
-    if (err) {
-        unit_fail(u, err);
-        u->asked = false;
-    }
-}
-
 struct err *identity_ask(struct unit *u)
 {
     struct session *s = u->engine->session;
-    struct buf *b = session_begin(s, "GET MAILBOXES", &u->arena, NULL, answered, u);
+    struct buf *b = session_begin(s, "GET MAILBOXES", &u->arena, NULL, unit_state_answered, u);
     buf_addc(b, '(');
     dlist_item_str(b, inbox_of(u));
     buf_addc(b, ')');
@@ -61,7 +49,7 @@ struct err *identity_ask_again(struct unit *u, bool *asked)
         return NULL;
     *asked = true;
     r->subscriptions.n = r->seen.n = r->scripts.n = 0;
-    dlist_write_str(session_begin(u->engine->session, "GET META", &u->arena, NULL, answered, u), u->item->userid);
+    dlist_write_str(session_begin(u->engine->session, "GET META", &u->arena, NULL, unit_state_answered, u), u->item->userid);
     return session_end(u->engine->session);
 }
 

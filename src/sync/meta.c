@@ -17,7 +17,7 @@ static uint32_t wire_limit(const struct quota *q, enum quota_resource res)
     return UINT32_MAX - 1;
 }
 
-static void answered(void *ctx, const struct answer *a)
+void unit_change_answered(void *ctx, const struct answer *a)
 {
     struct unit *u = ctx;
     if (a->err && a->err->kind != ERR_NONEXISTENT)
@@ -28,7 +28,7 @@ static void answered(void *ctx, const struct answer *a)
 static void seen_answered(void *ctx, const struct answer *a)
 {
     if (a->unknown)
-        answered(ctx, a);
+        unit_change_answered(ctx, a);
 }
 
 /* ---- quota (§8.2) ---- */
@@ -43,7 +43,7 @@ static struct err *send_quota(struct unit *u, const struct quota *q)
     };
     struct session *s = u->engine->session;
     log_progress("QUOTA " SLICE_FMT, SLICE_ARG(q->root));
-    struct buf *b = session_begin(s, "APPLY QUOTA", NULL, NULL, answered, u);
+    struct buf *b = session_begin(s, "APPLY QUOTA", NULL, NULL, unit_change_answered, u);
     buf_adds(b, "%(");
     dlist_put_str(b, "ROOT", q->root);
     dlist_put_u64(b, "LIMIT", q->limit[QUOTA_STORAGE] == QUOTA_UNLIMITED ? UINT32_MAX : wire_limit(q, QUOTA_STORAGE));
@@ -60,7 +60,7 @@ static struct err *send_quota(struct unit *u, const struct quota *q)
 static struct err *send_unquota(struct unit *u, struct slice root)
 {
     log_progress("UNQUOTA " SLICE_FMT, SLICE_ARG(root));
-    struct buf *b = session_begin(u->engine->session, "APPLY UNQUOTA", NULL, NULL, answered, u);
+    struct buf *b = session_begin(u->engine->session, "APPLY UNQUOTA", NULL, NULL, unit_change_answered, u);
     dlist_write_str(b, root);
     return session_end(u->engine->session);
 }
@@ -149,7 +149,7 @@ struct err *meta_subscription(struct unit *u, const struct identity *who, struct
     const char *verb = subscribed ? "APPLY SUB" : "APPLY UNSUB";
     struct session *s = u->engine->session;
     log_progress("%s " SLICE_FMT " " SLICE_FMT, verb + 6, SLICE_ARG(who->userid), SLICE_ARG(name));
-    struct buf *b = session_begin(s, verb, NULL, NULL, answered, u);
+    struct buf *b = session_begin(s, verb, NULL, NULL, unit_change_answered, u);
     buf_adds(b, "%(");
     dlist_put_str(b, "USERID", who->userid);
     dlist_put_str(b, "MBOXNAME", name);
@@ -199,7 +199,7 @@ static struct err *send_seen(struct unit *u, const struct identity *who, const s
 
 struct err *meta_seen(struct unit *u, const struct identity *who, const struct seen_row *row)
 {
-    return send_seen(u, who, row, answered);
+    return send_seen(u, who, row, unit_change_answered);
 }
 
 static struct err *sync_seen(struct unit *u, const struct identity *who)

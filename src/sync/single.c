@@ -9,49 +9,29 @@
 
 #include "fansync/log.h"
 #include "sync/fate.h"
-#include "sync/state.h"
 
 bool item_is_single(const struct engine_item *item)
 {
     return item->kind != ITEM_USER && item->kind != ITEM_MAILBOXES && item->kind != ITEM_META;
 }
 
-static void answered(void *ctx, const struct answer *a)
-{
-    struct unit *u = ctx;
-    if (a->err && a->err->kind != ERR_NONEXISTENT)
-        unit_fail(u, err_copy(a->err));
-}
-
 /* ---- questions ---- */
-
-static void state_answered(void *ctx, const struct answer *a)
-{
-    struct unit *u = ctx;
-    answered(ctx, a);
-    for (size_t i = 0; i < a->nlines && !a->err; i++) {
-        struct err *err = state_add_line(&u->arena, &u->replica, a->lines[i]);
-        if (err)
-            unit_fail(u, err);
-    }
-    u->asked = true;
-}
 
 struct err *single_ask(struct unit *u)
 {
     struct session *s = u->engine->session;
-    u->asked = u->item->kind != ITEM_ANNOTATIONS && u->item->kind != ITEM_UNUSER;
     switch (u->item->kind) {
     case ITEM_SUB:
     case ITEM_SEEN:
         return identity_ask(u);
     case ITEM_UNUSER:
-        dlist_write_str(session_begin(s, "GET USER", &u->arena, NULL, state_answered, u), u->item->userid);
+        dlist_write_str(session_begin(s, "GET USER", &u->arena, NULL, unit_state_answered, u), u->item->userid);
         return session_end(s);
     case ITEM_ANNOTATIONS:
-        dlist_write_str(session_begin(s, "GET ANNOTATION", &u->arena, NULL, state_answered, u), slice_of("", 0));
+        dlist_write_str(session_begin(s, "GET ANNOTATION", &u->arena, NULL, unit_state_answered, u), slice_of("", 0));
         return session_end(s);
-    default:
+    default: /* a quota is sent without a question */
+        u->asked = true;
         return NULL;
     }
 }
@@ -62,7 +42,7 @@ static struct err *send_annotation(struct unit *u, const char *verb, const struc
 {
     struct session *s = u->engine->session;
     log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(an->entry));
-    struct buf *b = session_begin(s, verb, NULL, NULL, answered, u);
+    struct buf *b = session_begin(s, verb, NULL, NULL, unit_change_answered, u);
     buf_adds(b, "%(");
     dlist_put_str(b, "MBOXNAME", slice_of("", 0));
     dlist_put_str(b, "ENTRY", an->entry);
@@ -143,7 +123,7 @@ static struct err *send_name(struct unit *u, const char *verb, const char *local
     if (u->engine->o.local_only)
         verb = local;
     log_progress("%s " SLICE_FMT, verb + 6, SLICE_ARG(name));
-    dlist_write_str(session_begin(s, verb, NULL, NULL, answered, u), name);
+    dlist_write_str(session_begin(s, verb, NULL, NULL, unit_change_answered, u), name);
     return session_end(s);
 }
 

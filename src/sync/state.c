@@ -210,3 +210,10 @@ struct err *state_add_line(struct arena *a, struct replica_state *s, const struc
     }
     return NULL;
 }
+
+struct err *state_add_lines(struct arena *a, struct replica_state *s, struct dlist *const *lines, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        TRY(state_add_line(a, s, lines[i]));
+    return NULL;
+}

@@ -11,6 +11,8 @@
  * as long as the state. Lines of unknown kind are ignored; one that lacks a mandatory key
  * is ERR_PROTOCOL. */
 struct err *state_add_line(struct arena *a, struct replica_state *s, const struct dlist *line);
+/* All lines of an answer, up to the first that is an error. */
+struct err *state_add_lines(struct arena *a, struct replica_state *s, struct dlist *const *lines, size_t n);
 
 /* The keys of a MAILBOX line. */
 struct err *state_read_mailbox(struct arena *a, const struct dlist *d, struct replica_mailbox *m);

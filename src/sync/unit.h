@@ -180,6 +180,8 @@ bool error_may_pass(enum err_kind kind);
 
 /* ask.c: writes the questions of a unit; the answers fill unit->replica. */
 struct err *unit_ask(struct unit *u);
+/* Takes the answer to a question about the unit (ctx). */
+void unit_state_answered(void *ctx, const struct answer *a);
 /* Asks for the uniqueids that are sought; what there is joins unit->replica. */
 struct err *unit_ask_ids(struct unit *u);
 
@@ -282,6 +284,8 @@ void engine_forget_staged(struct engine *e);
 
 /* meta.c: quotas, subscriptions, seen states. */
 struct err *unit_meta(struct unit *u);
+/* Takes the answer to a change for the unit (ctx): what is gone needs none. */
+void unit_change_answered(void *ctx, const struct answer *a);
 /* The parts, for single objects. Errors are the session's; a refusal fails the unit. */
 struct err *meta_quota(struct unit *u, struct slice root, bool always);
 struct err *meta_subscription(struct unit *u, const struct identity *who, struct slice name, bool subscribed);
