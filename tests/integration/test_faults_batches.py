@@ -5,8 +5,9 @@ done unless the replica's state was compared after it had been read.
 """
 import pytest
 from test_batches import append, log_file, replay
+from test_rolling import eventually, settled
 
-from lab.clients import ours, stock, stock_has_nothing_to_send
+from lab.clients import ours, start_ours, stock, stock_has_nothing_to_send
 from lab.proxy import Proxy
 
 RIGHTS = "lrswipkxtecda"
@@ -48,6 +49,21 @@ def test_a_shared_mailbox_renamed_twice_arrives_under_its_last_name(shared):
             admin.rename("pub2", "pub8")
             admin.rename("pub8", "pub9")
     replay(shared, new_records(shared, edit))
+    assert in_step(shared)
+
+
+def test_rolling_mode_moves_a_shared_mailbox_that_was_renamed_twice_before_it_looked(shared):
+    def edit():
+        with shared.master.imap() as admin:
+            admin.rename("pub2", "pub8")
+            admin.rename("pub8", "pub9")
+    new_records(shared, edit)
+    with start_ours(shared.master, "-R", "-o") as client:
+        with shared.replica.imap() as admin:
+            eventually(lambda: "pub9" in map(str, admin.list()), what="the mailbox's last name")
+        eventually(settled(shared), what="the last confirmation")
+        assert client.stop().status == 75
+        assert not client.log_lines("SYNCERROR|IOERROR|Promoting")
     assert in_step(shared)
 
 
