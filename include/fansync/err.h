@@ -46,6 +46,9 @@ struct err *err_new(enum err_kind kind, const char *fmt, ...)
 /* ERR_IO (ERR_NONEXISTENT for ENOENT), with ": " and the text of errno appended. */
 struct err *err_errno(const char *fmt, ...)
     __attribute__((format(printf, 1, 2), warn_unused_result));
+/* How often such an error of this process, in any thread, meant that no descriptor was left. Who sees it grow while
+ * he worked knows that what failed may be no fault of his work. */
+unsigned err_shortages(void);
 /* Puts "text: " in front of the message; NULL stays NULL. Returns its argument. */
 struct err *err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct err *err_copy(const struct err *e) __attribute__((warn_unused_result));

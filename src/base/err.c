@@ -2,6 +2,7 @@
 #include "fansync/err.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +29,18 @@ struct err *err_new(enum err_kind kind, const char *fmt, ...)
     return err_of(kind, &b);
 }
 
+static atomic_uint shortages; /* counts only: nothing else is published with it, so relaxed */
+
+unsigned err_shortages(void)
+{
+    return atomic_load_explicit(&shortages, memory_order_relaxed);
+}
+
 struct err *err_errno(const char *fmt, ...)
 {
     int no = errno;
+    if (no == EMFILE || no == ENFILE)
+        atomic_fetch_add_explicit(&shortages, 1, memory_order_relaxed);
     char text[256];
     struct buf b = BUF_INIT;
     va_list ap;

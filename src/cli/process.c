@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -162,6 +163,17 @@ struct err *process_parse_umask(const char *text, mode_t *out)
     return NULL;
 }
 
+/* Each channel has some ten descriptors: the customary 1024 would do for 64 channels only. */
+static void raise_descriptors(void)
+{
+    const rlim_t wanted = 65536;
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= wanted)
+        return;
+    l.rlim_cur = l.rlim_max < wanted ? l.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &l); /* refused: it stays as it is */
+}
+
 struct config *process_configure(const struct options *o)
 {
     struct config *c;
@@ -179,6 +191,7 @@ struct config *process_configure(const struct options *o)
         process_fatal(EX_USAGE, "must run as the Cyrus user");
     }
     umask(mask);
+    raise_descriptors();
     return c;
 }
 

@@ -2,10 +2,14 @@
 #include "daemon/metrics_http.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "daemon/status.h"
 #include "fansync/mem.h"
@@ -17,6 +21,7 @@ struct metrics_http {
     struct line *const *lines;
     size_t n;
     struct tailing *tailing;
+    time_t muted; /* until this second of the monotonic clock */
 };
 
 static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, struct slice body, const char *type)
@@ -75,7 +80,7 @@ struct err *metrics_http_new(const char *address, struct line *const *lines, siz
     struct sockaddr_in where;
     TRY(parse_address(address, &where));
     struct metrics_http *m = mem_alloc(sizeof *m);
-    *m = (struct metrics_http){ NULL, lines, n, tailing };
+    *m = (struct metrics_http){ NULL, lines, n, tailing, 0 };
     m->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, m, MHD_OPTION_SOCK_ADDR, &where,
                                  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
                                  (unsigned)TIMEOUT, MHD_OPTION_END);
@@ -95,13 +100,33 @@ void metrics_http_free(struct metrics_http *m)
     free(m);
 }
 
+static time_t now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+/* A connection that cannot be accepted would stay readable, and keep the process busy. */
+static bool has_descriptor(void)
+{
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return errno != EMFILE && errno != ENFILE;
+    close(fd);
+    return true;
+}
+
 int metrics_http_fd(const struct metrics_http *m)
 {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    return info ? info->epoll_fd : -1;
+    return info && now_seconds() >= m->muted ? info->epoll_fd : -1;
 }
 
 void metrics_http_run(struct metrics_http *m)
 {
-    MHD_run(m->daemon);
+    if (has_descriptor())
+        MHD_run(m->daemon);
+    else
+        m->muted = now_seconds() + 1;
 }

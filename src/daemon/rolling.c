@@ -25,7 +25,11 @@
 #include "fansync/log.h"
 #include "fansync/mem.h"
 
-enum { GRACE_MS = 1500, LOOK_MS = 500 };
+enum {
+    GRACE_MS = 1500,
+    LOOK_MS = 500,
+    OWN_FDS = 2, /* of poll, before those of the status */
+};
 
 #define SECOND ((int64_t)1000 * 1000 * 1000)
 
@@ -41,6 +45,8 @@ struct rolling {
     atomic_int interrupt; /* ends the senders' waits */
     atomic_int end_all;   /* a line has ended, and all end with it */
     int ended_fd;
+    struct pollfd *poll; /* what the main thread waits for */
+    size_t poll_cap;
     struct arena arena; /* names of a fan-out's channels */
 };
 
@@ -250,6 +256,7 @@ static void take_down(struct rolling *r)
     for (size_t i = 0; i < r->nlines; i++)
         line_free(r->line[i]);
     free(r->line);
+    free(r->poll);
     arena_free(&r->arena);
     close(r->ended_fd);
 }
@@ -275,22 +282,21 @@ static bool all_quiet(const struct rolling *r)
 /* Signals are let in by this wait only, so that none slips in between a look and the wait. */
 static void wait_for_something(struct rolling *r, int ms)
 {
-    struct pollfd f[2 + STATUS_FDS];
     sigset_t none;
     struct timespec t = { ms / 1000, (ms % 1000) * 1000000L };
     sigemptyset(&none);
-    f[0] = (struct pollfd){ .fd = r->ended_fd, .events = POLLIN };
-    f[1] = (struct pollfd){ .fd = r->metrics ? metrics_http_fd(r->metrics) : -1, .events = POLLIN };
-    size_t n = 2 + status_server_fds(r->status, f + 2);
-    bool woken = ppoll(f, n, &t, &none) > 0;
+    r->poll[0] = (struct pollfd){ .fd = r->ended_fd, .events = POLLIN };
+    r->poll[1] = (struct pollfd){ .fd = r->metrics ? metrics_http_fd(r->metrics) : -1, .events = POLLIN };
+    size_t n = status_server_fds(r->status, &r->poll, OWN_FDS, &r->poll_cap);
+    int ready = ppoll(r->poll, n, &t, &none);
+    eventfd_t ignored;
+    for (size_t i = 0; i < n && ready <= 0; i++)
+        r->poll[i].revents = 0; /* after an error they mean nothing */
+    if (r->poll[0].revents)
+        eventfd_read(r->ended_fd, &ignored);
     if (r->metrics) /* also for the connections that have taken too long */
         metrics_http_run(r->metrics);
-    if (!woken)
-        return;
-    eventfd_t ignored;
-    if (f[0].revents)
-        eventfd_read(r->ended_fd, &ignored);
-    status_server_serve(r->status, f + 2, n - 2);
+    status_server_serve(r->status, r->poll + OWN_FDS);
 }
 
 static void watch(struct rolling *r, enum rolling_end *end)
@@ -387,6 +393,8 @@ struct err *rolling_run(const struct config *config, struct store *store, const 
 {
     struct rolling r = { .config = config, .store = store, .o = o };
     sigset_t caught, before;
+    r.poll_cap = OWN_FDS;
+    r.poll = mem_array(r.poll_cap, sizeof *r.poll);
     r.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sigemptyset(&caught);
     sigaddset(&caught, SIGTERM);

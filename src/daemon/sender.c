@@ -33,6 +33,7 @@ enum {
     LOCKED_MOST = 60,    /* seconds */
     FAILED_FIRST = 10,
     FAILED_MOST = 3600,
+    STARVED_MOST = 60,
 };
 
 #define SECOND ((int64_t)1000 * 1000 * 1000)
@@ -50,6 +51,7 @@ struct work_place {
     int64_t last_used;
     int64_t connect_wait;  /* seconds, of the last failure to connect; 0: none */
     int64_t lost_wait;     /* likewise of a session lost without progress */
+    int64_t starved_wait;  /* likewise of a batch for which descriptors ran out */
     bool connected_once;   /* a connection has been made, and not ended by ourselves since */
 };
 
@@ -279,12 +281,13 @@ static void say_deferred(const struct action *a)
     buf_free(&b);
 }
 
-static void settle(struct work_place *p, size_t i, struct sender_status *sum)
+/* starved: this host had no descriptor left, which is no fault of an item. */
+static void settle(struct work_place *p, size_t i, bool starved, struct sender_status *sum)
 {
     struct queue *q = p->line->queue;
     struct queue_item *item = p->items[i];
     const struct batch_entry *e = &p->entries[i];
-    switch (e->result) {
+    switch (e->result == BATCH_FAILED && starved ? BATCH_PENDING : e->result) {
     case BATCH_DONE:
         sum->done++;
         queue_done(q, item);
@@ -305,15 +308,32 @@ static void settle(struct work_place *p, size_t i, struct sender_status *sum)
     }
 }
 
+static void pause_if_starved(struct work_place *p, bool starved)
+{
+    static const char text[] = "no descriptor is left for this process (RLIMIT_NOFILE)";
+    if (!starved) {
+        p->starved_wait = 0;
+        return;
+    }
+    p->starved_wait = p->starved_wait ? p->starved_wait * 2 : 1;
+    if (p->starved_wait > STARVED_MOST)
+        p->starved_wait = STARVED_MOST;
+    set_error(p, text);
+    log_msg(LOG_ERR, "IOERROR: %s: waiting for %lld seconds", text, (long long)p->starved_wait);
+    pause_for(p, p->starved_wait);
+}
+
 static void run_batch(struct work_place *p, size_t n)
 {
     struct sender_status sum = { 0 };
     set_state(p, SENDER_SENDING);
     for (size_t i = 0; i < n; i++)
         p->entries[i] = (struct batch_entry){ .action = p->items[i]->action, .retry = p->items[i]->attempts > 0 };
+    unsigned shortages = err_shortages();
     struct err *err = batch_run(p->batch, p->entries, n);
+    bool starved = err_shortages() != shortages;
     for (size_t i = 0; i < n; i++)
-        settle(p, i, &sum);
+        settle(p, i, starved, &sum);
     p->last_used = now_ns();
     pthread_mutex_lock(&p->s->guard);
     p->s->status.batches++;
@@ -326,6 +346,7 @@ static void run_batch(struct work_place *p, size_t n)
         set_error(p, err->msg);
     err_free(err);
     look_at_session(p, sum.done > 0);
+    pause_if_starved(p, starved);
 }
 
 /* ---- the loop ---- */

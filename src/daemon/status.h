@@ -15,8 +15,6 @@
 #include "daemon/tailing.h"
 #include "fansync/buf.h"
 
-#define STATUS_FDS 64 /* that status_server_fds fills at most */
-
 enum status_format { STATUS_TEXT, STATUS_JSON, STATUS_METRICS };
 
 /* Appends the state of all lines. */
@@ -30,12 +28,14 @@ struct status_server;
  * out. lines and tailing are borrowed. */
 struct status_server *status_server_new(struct line *const *lines, size_t n, struct tailing *tailing);
 void status_server_free(struct status_server *s);
-/* Fills f for poll; then serves those that are readable. A client is given a second. */
-size_t status_server_fds(const struct status_server *s, struct pollfd *f);
-void status_server_serve(struct status_server *s, const struct pollfd *f, size_t n);
+/* Appends to the array *f, of which n places are taken, what is to be polled; the number of places taken then. */
+size_t status_server_fds(const struct status_server *s, struct pollfd **f, size_t n, size_t *cap);
+/* After the poll, whether or not something came: f is the first that status_server_fds appended. Never waits;
+ * a client is given five seconds. */
+void status_server_serve(struct status_server *s, const struct pollfd *f);
 
 /* The client's side: asks the process that follows the logs of that folder, and writes its answer
- * to stdout. ERR_CONNECT: there is none. */
+ * to stdout. ERR_CONNECT: there is none; ERR_BUSY: it does not answer within five seconds. */
 struct err *status_ask(const char *folder, enum status_format format);
 
 #endif
