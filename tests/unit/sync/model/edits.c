@@ -15,6 +15,11 @@ const char *model_user(unsigned user)
     return model_str(names[user % MODEL_USERS]);
 }
 
+const char *model_partition(unsigned n)
+{
+    return model_str(n % 2 ? "two" : "default");
+}
+
 const char *model_box_name(unsigned user, unsigned box)
 {
     static const char *const leaves[] = { "", ".A", ".B", ".C", ".D", ".E" };
@@ -165,7 +170,7 @@ static void create(struct model_host *h, const char *name, const char *user)
     struct model_mailbox *m = model_add_box(h, name, model_str(id));
     snprintf(acl, sizeof acl, "%s\tlrswipkxtecdan\t", user);
     m->acl = model_str(acl);
-    m->partition = model_str("default");
+    m->partition = model_partition(0);
     m->uidvalidity = 1000 + h->serial;
     m->highestmodseq = m->createdmodseq = m->foldermodseq = 1;
 }
@@ -266,6 +271,10 @@ static void edit_box(struct model_host *h, struct model_mailbox *m, const struct
         break;
     case OP_VALIDITY: m->uidvalidity += 1 + op->arg % 7; break;
     case OP_SEEN: edit_seen(h, m, op); break;
+    case OP_PARTITION:
+        m->partition = model_partition(m->partition == model_partition(0));
+        dirty_folder(m);
+        break;
     default: break;
     }
 }

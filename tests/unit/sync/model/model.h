@@ -224,6 +224,7 @@ enum op_kind {
     OP_RENAME_USER, /* to a name that is free; of the master only */
     OP_DELETE_USER, /* at once or into the deleted tree; of the master only */
     OP_EXPIRE,   /* the deleted tree is emptied */
+    OP_PARTITION, /* to the other partition; of the master only */
     OP_EDITS,    /* how many of the above there are */
     OP_SYNC = OP_EDITS, /* one pass of the engine over all users */
     OP_KILL,     /* the engine dies before the command number `at` of the next pass */
@@ -244,6 +245,7 @@ struct op {
 
 enum { MODEL_USERS = 3, MODEL_BOXES = 6 }; /* the last user has nothing in the beginning */
 const char *model_user(unsigned user);
+const char *model_partition(unsigned n); /* of two */
 const char *model_box_name(unsigned user, unsigned box);
 /* One edit; what does not apply does nothing. */
 void model_edit(struct model_host *h, const struct op *op);

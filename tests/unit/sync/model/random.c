@@ -8,7 +8,7 @@ static const char *const kind_names[] = {
     "OP_APPEND", "OP_COPY", "OP_FLAG", "OP_KEYWORD", "OP_ANNOTATE", "OP_EXPUNGE", "OP_UNLINK", "OP_FORGET",
     "OP_METADATA", "OP_CREATE", "OP_DELETE", "OP_DELAYED", "OP_RENAME", "OP_ACL", "OP_OPTIONS", "OP_SELECT",
     "OP_POP3", "OP_VALIDITY", "OP_QUOTA", "OP_SUB", "OP_SEEN", "OP_GIVE", "OP_RENAME_USER", "OP_DELETE_USER",
-    "OP_EXPIRE", "OP_SYNC", "OP_KILL", "OP_CUT", "OP_LOSE",
+    "OP_EXPIRE", "OP_PARTITION", "OP_SYNC", "OP_KILL", "OP_CUT", "OP_LOSE",
     "OP_LOCKED", "OP_ALONE", "OP_DAMAGE",
 };
 static const char *const mode_names[] = { "ONE_WAY", "TWO_WAY", "NO_COPYBACK", "FORCED" };
@@ -33,7 +33,7 @@ static const struct { enum op_kind kind; unsigned weight; } weights[] = {
     { OP_UNLINK, 3 },  { OP_FORGET, 5 },   { OP_METADATA, 3 }, { OP_CREATE, 4 }, { OP_DELETE, 1 }, { OP_DELAYED, 2 },
     { OP_RENAME, 3 },  { OP_ACL, 2 },      { OP_OPTIONS, 1 }, { OP_SELECT, 1 },  { OP_POP3, 1 },   { OP_VALIDITY, 1 },
     { OP_QUOTA, 2 },   { OP_SUB, 2 },      { OP_SEEN, 2 },  { OP_GIVE, 2 },     { OP_RENAME_USER, 1 },
-    { OP_DELETE_USER, 1 }, { OP_EXPIRE, 1 },
+    { OP_DELETE_USER, 1 }, { OP_EXPIRE, 1 }, { OP_PARTITION, 2 },
 };
 
 static enum op_kind random_kind(uint64_t *s)
@@ -81,7 +81,7 @@ static struct op random_edit(uint64_t *s, enum history_mode mode, unsigned seria
     if (op.kind == OP_RENAME_USER || op.kind == OP_DELETE_USER)
         op.user = below(s, MODEL_USERS);
     if (op.side == REPLICA && (op.kind == OP_QUOTA || op.kind == OP_SUB || op.kind == OP_SEEN || op.kind == OP_GIVE ||
-                               op.kind == OP_RENAME_USER || op.kind == OP_DELETE_USER))
+                               op.kind == OP_RENAME_USER || op.kind == OP_DELETE_USER || op.kind == OP_PARTITION))
         op.side = MASTER; /* the master's word is taken; what only the replica has may stay */
     return op;
 }

@@ -52,20 +52,20 @@ const char *server_key(const struct dlist *d, const char *key)
     return dlist_str(d, key, &s) ? model_intern(s) : NULL;
 }
 
-bool server_is_staged(const struct connection *c, const struct guid *g)
+bool server_is_staged(const struct connection *c, const char *partition, const struct guid *g)
 {
     for (size_t i = 0; i < c->nstaged; i++)
-        if (guid_eq(&c->staged[i], g))
+        if (c->staged[i].partition == partition && guid_eq(&c->staged[i].guid, g))
             return true;
     return false;
 }
 
-void server_stage(struct connection *c, const struct guid *g)
+void server_stage(struct connection *c, const char *partition, const struct guid *g)
 {
-    if (server_is_staged(c, g))
+    if (server_is_staged(c, partition, g))
         return;
     c->staged = mem_grow(c->staged, c->nstaged, &c->capstaged, sizeof *c->staged);
-    c->staged[c->nstaged++] = *g;
+    c->staged[c->nstaged++] = (struct staged){ partition, *g };
 }
 
 static const char *run(struct connection *c, const char *verb, const struct dlist *d)

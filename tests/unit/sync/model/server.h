@@ -51,7 +51,10 @@ struct connection {
     struct buf in, out;
     struct dlist_reader *reader;
     struct arena arena; /* of one command */
-    struct guid *staged;
+    struct staged {
+        const char *partition;
+        struct guid guid;
+    } *staged;
     size_t nstaged, capstaged;
 };
 
@@ -66,8 +69,9 @@ struct connection {
 /* A command's final line; NULL: the server's process dies. */
 typedef const char *(*server_command)(struct connection *c, const struct dlist *d);
 
-bool server_is_staged(const struct connection *c, const struct guid *g);
-void server_stage(struct connection *c, const struct guid *g);
+/* A message waits on one partition, and only a mailbox of that partition finds it. */
+bool server_is_staged(const struct connection *c, const char *partition, const struct guid *g);
+void server_stage(struct connection *c, const char *partition, const struct guid *g);
 /* The string under key, interned; NULL if it is missing. */
 const char *server_key(const struct dlist *d, const char *key);
 

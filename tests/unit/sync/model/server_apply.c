@@ -215,7 +215,7 @@ static void update_record(struct model_record *mine, const struct model_record *
 /* False: the process dies, as the real one does. */
 static bool append_record(struct connection *c, struct model_mailbox *m, const struct model_record *r)
 {
-    bool staged = server_is_staged(c, &r->guid);
+    bool staged = server_is_staged(c, m->partition, &r->guid);
     if (!staged && !(r->flags & REC_EXPUNGED)) {
         model_violation("%s: uid %u is live, and its message was not sent", m->name, r->uid);
         return false;

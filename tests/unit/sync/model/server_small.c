@@ -27,16 +27,17 @@ const char *server_apply_reserve(struct connection *c, const struct dlist *d)
 {
     const struct dlist *names = dlist_get(d, "MBOXNAME"), *guids = dlist_get(d, "GUID");
     bool any = false;
-    if (!server_key(d, "PARTITION") || !names || !guids)
+    const char *partition = server_key(d, "PARTITION");
+    if (!partition || !names || !guids)
         return SERVER_BAD_PARAMETERS;
     for (const struct dlist *item = guids->first; item; item = item->next) {
         struct guid g;
         if (!guid_parse(item->str, &g))
             return SERVER_BAD_PARAMETERS;
-        if (server_is_staged(c, &g))
+        if (server_is_staged(c, partition, &g))
             continue;
         if (is_in_one(c, names, &g)) {
-            server_stage(c, &g);
+            server_stage(c, partition, &g);
             continue;
         }
         buf_adds(&c->out, any ? "" : "* MISSING (");
@@ -59,9 +60,10 @@ const char *server_apply_message(struct connection *c, const struct dlist *d)
         sha1_free(h);
         if (!guid_eq(&g, &f->guid))
             model_violation("a message is uploaded whose bytes are not its GUID's");
-        if (!slice_eqs(f->partition, "default"))
-            model_violation("a message is uploaded to partition " SLICE_FMT, SLICE_ARG(f->partition));
-        server_stage(c, &f->guid);
+        const char *partition = model_intern(f->partition);
+        if (partition != model_partition(0) && partition != model_partition(1))
+            model_violation("a message is uploaded to partition %s", partition);
+        server_stage(c, partition, &f->guid);
     }
     return SERVER_OK;
 }
@@ -133,15 +135,19 @@ const char *server_apply_rename(struct connection *c, const struct dlist *d)
 {
     struct model_host *h = c->server->host;
     const char *from = server_key(d, "OLDMBOXNAME"), *to = server_key(d, "NEWMBOXNAME");
-    if (!from || !to || !server_key(d, "PARTITION"))
+    const char *partition = server_key(d, "PARTITION");
+    if (!from || !to || !partition)
         return SERVER_BAD_PARAMETERS;
     struct model_mailbox *m = model_box(h, from);
     if (!m)
         return SERVER_NONEXISTENT;
-    if (model_box(h, to))
+    if (from != to && model_box(h, to))
         return SERVER_UNKNOWN;
-    model_move_box(h, m, to);
-    move_settings(h, from, to);
+    m->partition = partition;
+    if (from != to) {
+        model_move_box(h, m, to);
+        move_settings(h, from, to);
+    }
     if (m->foldermodseq < m->highestmodseq)
         m->foldermodseq = m->highestmodseq;
     return SERVER_OK;
