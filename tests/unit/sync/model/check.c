@@ -234,6 +234,26 @@ static const char *roots_equal(const struct model_host *m, const struct model_ho
     return NULL;
 }
 
+static bool has_tombstone(const struct model_host *h, const char *uniqueid)
+{
+    for (size_t i = 0; i < h->ntomb; i++)
+        if (h->tomb[i].uniqueid == uniqueid)
+            return true;
+    return false;
+}
+
+/* Copies in the deleted tree are left to each host's own cleaning. */
+static const char *deleted_are_gone(const struct model_host *m, const struct model_host *r, const char *userid)
+{
+    for (size_t i = 0; i < r->nbox; i++) {
+        const struct model_mailbox *y = r->box[i];
+        if (model_is_of_user(y->name, userid) && !model_is_deleted_name(y->name) &&
+            !model_box_of_id(m, y->uniqueid) && has_tombstone(m, y->uniqueid))
+            return say("%s was deleted and is still on the replica", y->name);
+    }
+    return NULL;
+}
+
 const char *check_equal(const struct model_host *m, const struct model_host *r, const char *userid,
                         enum equality exact)
 {
@@ -257,6 +277,8 @@ const char *check_equal(const struct model_host *m, const struct model_host *r, 
     }
     if (!bad && !stuck)
         bad = roots_equal(m, r, userid);
+    if (!bad && !stuck)
+        bad = deleted_are_gone(m, r, userid);
     bad = bad ? bad : seen_equal(m, r, userid);
     bad = bad ? bad : subs_equal(m, r, userid);
     return bad ? bad : subs_equal(r, m, userid);
