@@ -207,6 +207,14 @@ static void what_is_said_twice_is_done_once_and_confirmed_twice(void **state)
     results_are("dddddd");
 }
 
+static void words_that_are_divided_otherwise_are_not_the_same(void **state)
+{
+    (void)state;
+    say(ACTION_SEEN, "a", "bc");
+    say(ACTION_SEEN, "ab", "c");
+    run_is("SEEN a bc; SEEN ab c");
+}
+
 static void a_chain_of_renames_is_one_item_with_all_its_owners(void **state)
 {
     (void)state;
@@ -513,9 +521,10 @@ static void the_data_of_a_renamed_user_are_sent_again_after_the_deletion(void **
     list.e[0] = list.e[1];
     list.e[1] = list.e[2];
     say(ACTION_UNUSER, "a", "");
+    say(ACTION_UNUSER, "x", ""); /* who has left no trace */
     let_fail("META b", ERR_LOCKED);
-    run_is("UNUSER a | META b");
-    results_are("l");
+    run_is("UNUSER a; UNUSER x | META b");
+    results_are("ld");
 }
 
 static void a_user_who_was_only_deleted_has_no_data_to_send(void **state)
@@ -559,6 +568,7 @@ int main(void)
         TEST(every_kind_of_record_has_its_item_in_cyruss_order),
         TEST(mailboxes_go_together_by_owner_and_shared_ones_alone),
         TEST(what_is_said_twice_is_done_once_and_confirmed_twice),
+        TEST(words_that_are_divided_otherwise_are_not_the_same),
         TEST(a_chain_of_renames_is_one_item_with_all_its_owners),
         TEST(a_batch_knows_nothing_of_the_one_before),
         TEST(scripts_are_their_owners_where_they_go_one_by_one),
