@@ -71,6 +71,10 @@ bool engine_takes_sieve_mailboxes(const struct engine *e);
 /* Asks a session that has been idle whether it is still there. One that is not is dropped
  * without a word: the next item connects anew. */
 bool engine_probe(struct engine *e);
+/* To be polled for reading while the engine rests; -1: there is no session. Then engine_look: false if the
+ * replica has ended the session, which is then dropped. */
+int engine_fd(const struct engine *e);
+bool engine_look(struct engine *e);
 /* Ends the session; the replica is told to forget what is staged (the stock client's RESTART of
  * -t). The error is the refusal's. */
 struct err *engine_disconnect(struct engine *e);

@@ -40,6 +40,11 @@ struct session_options {
     const char *mechs;    /* restricts the SASL mechanisms, or NULL */
     int connect_timeout;  /* seconds, per address and for greeting and login */
     int timeout;          /* seconds that an answer may take, beside those that its bytes need, and of silence */
+    struct session_keepalive {
+        bool on;
+        int idle, interval; /* seconds; 0: the system's */
+        int count;          /* 0: the system's */
+    } keepalive;            /* of TCP; idle + count * interval is also how long sent bytes may stay unconfirmed */
     enum session_compress compress; /* ON: when offered; AUTO: and the peer is not on this host */
     bool trace;           /* every protocol byte to stderr (-v -v) */
     const atomic_int *stop; /* non-zero: a signal asks to end: ERR_INTERRUPTED at the next wait */
@@ -110,6 +115,13 @@ void session_allow(struct session *s, uint64_t bytes);
 struct err *session_end(struct session *s);
 /* Sends everything and reads until no answer is outstanding. */
 struct err *session_drain(struct session *s);
+
+/* From now on instead of options.timeout, which is returned. */
+int session_set_timeout(struct session *s, int seconds);
+/* A session at rest: nothing is outstanding. To be polled for reading; then session_look, which takes what came
+ * unasked. That can only be the end, and false if it is. */
+int session_fd(const struct session *s);
+bool session_look(struct session *s);
 
 bool session_dead(const struct session *s);
 /* Why it is dead; NULL if it is not. Borrowed. */

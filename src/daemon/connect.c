@@ -16,6 +16,7 @@
 #include "fansync/log.h"
 
 #define FIRST_WAIT 15
+#define MOST_PROBES 20 /* of keep-alive */
 #define LEAST_TIMEOUT 3 /* of sync_timeout, as in the stock client */
 
 const char *connect_mechs(const struct config *c, const char *server)
@@ -42,6 +43,23 @@ static enum session_compress compression(const struct config *c, const char *cha
 static int at_least(int64_t seconds, int least)
 {
     return seconds < least ? least : (int)seconds;
+}
+
+/* A day is more than anybody waits, and keeps the sum in an int. */
+static int up_to_a_day(int64_t v)
+{
+    return v < 0 ? 0 : v > 86400 ? 86400 : (int)v;
+}
+
+static struct session_keepalive keepalive(const struct config *c)
+{
+    int64_t count = config_int(c, "tcp_keepalive_cnt");
+    return (struct session_keepalive){
+        .on = config_switch(c, "tcp_keepalive"),
+        .idle = up_to_a_day(config_duration(c, "tcp_keepalive_idle")),
+        .interval = up_to_a_day(config_duration(c, "tcp_keepalive_intvl")),
+        .count = count < 0 ? 0 : count > MOST_PROBES ? MOST_PROBES : (int)count,
+    };
 }
 
 static struct err *check_servers(const struct config *config, const char *channel, const char *server)
@@ -71,6 +89,7 @@ struct err *connector_init(struct connector *c, const struct config *config, con
             .mechs = connect_mechs(config, server),
             .connect_timeout = at_least(config_duration(config, "client_timeout"), 1),
             .timeout = at_least(config_channel_duration(config, channel, "sync_timeout"), LEAST_TIMEOUT),
+            .keepalive = keepalive(config),
             .compress = o->require_compression ? COMPRESS_REQUIRE : compression(config, channel),
             .trace = o->trace,
             .stop = o->stop,
@@ -122,6 +141,7 @@ void connector_init_master(struct connector *c, const struct config *config, con
         .mechs = c->private ? NULL : connect_mechs(config, server),
         .connect_timeout = at_least(config_duration(config, "client_timeout"), 1),
         .timeout = at_least(config_channel_duration(config, channel, "sync_timeout"), LEAST_TIMEOUT),
+        .keepalive = keepalive(config),
         .compress = COMPRESS_OFF,
         .trace = o->trace,
         .stop = o->stop,

@@ -34,6 +34,7 @@ enum {
     FAILED_FIRST = 10,
     FAILED_MOST = 3600,
     STARVED_MOST = 60,
+    LIVED = 30, /* seconds */
 };
 
 #define SECOND ((int64_t)1000 * 1000 * 1000)
@@ -99,14 +100,16 @@ static void clear_eventfd(int fd)
     eventfd_read(fd, &ignored);
 }
 
-/* Until a wake-up or until then (monotonic); fd: what else ends the wait, or -1. */
-static void wait_until(struct work_place *p, int64_t until, int fd)
+/* Until a wake-up or until then (monotonic); queue, session: what else ends the wait, or -1. */
+static void wait_until(struct work_place *p, int64_t until, int queue, int session)
 {
-    struct pollfd f[2] = { { .fd = p->s->wake_fd, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+    struct pollfd f[] = {
+        { .fd = p->s->wake_fd, .events = POLLIN }, { .fd = queue, .events = POLLIN }, { .fd = session, .events = POLLIN },
+    };
     int64_t left = (until - now_ns() + 999999) / 1000000;
     if (left <= 0)
         return;
-    if (poll(f, 2, left > LOOK_MS ? LOOK_MS : (int)left) > 0 && f[0].revents)
+    if (poll(f, sizeof f / sizeof *f, left > LOOK_MS ? LOOK_MS : (int)left) > 0 && f[0].revents)
         clear_eventfd(p->s->wake_fd);
 }
 
@@ -175,7 +178,7 @@ static void pause_for(struct work_place *p, int64_t seconds)
     engine_rest(p->engine);
     set_state(p, SENDER_WAITING);
     while (!is_closing(p) && now_ns() < until && !is_told_to_end(p)) {
-        wait_until(p, until, -1);
+        wait_until(p, until, -1, -1);
         spill_if_wanted(p);
     }
 }
@@ -370,8 +373,10 @@ static void rest(struct work_place *p)
 {
     int64_t due = queue_next_due(p->line->queue, p->s->shard);
     int64_t until = now_ns() + LOOK_MS * (SECOND / 1000);
-    wait_until(p, due >= 0 && due < until ? due : until, queue_fd(p->line->queue, p->s->shard));
+    wait_until(p, due >= 0 && due < until ? due : until, queue_fd(p->line->queue, p->s->shard), engine_fd(p->engine));
     queue_clear(p->line->queue, p->s->shard);
+    if (!engine_look(p->engine)) /* a session that lived for a while is made anew at once */
+        look_at_session(p, now_ns() - p->session_began >= LIVED * SECOND);
 }
 
 static void step(struct work_place *p)
@@ -381,7 +386,7 @@ static void step(struct work_place *p)
         return;
     if (now_ns() < p->next_batch) {
         set_state(p, SENDER_IDLE);
-        wait_until(p, p->next_batch, -1);
+        wait_until(p, p->next_batch, -1, -1);
         return;
     }
     int64_t began = now_ns();

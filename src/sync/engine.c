@@ -221,14 +221,32 @@ bool engine_takes_sieve_mailboxes(const struct engine *e)
     return e->sieve_mailbox;
 }
 
+enum { PROBE_SECONDS = 10 }; /* for an answer that needs no work */
+
+int engine_fd(const struct engine *e)
+{
+    return engine_connected(e) ? session_fd(e->session) : -1;
+}
+
+bool engine_look(struct engine *e)
+{
+    if (!e->session || session_look(e->session))
+        return e->session != NULL;
+    log_msg(LOG_INFO, "%s", session_fault(e->session)->msg);
+    engine_drop_session(e);
+    return false;
+}
+
 bool engine_probe(struct engine *e)
 {
     if (engine_connected(e)) {
+        int usual = session_set_timeout(e->session, PROBE_SECONDS);
         session_begin(e->session, "NOOP", NULL, NULL, NULL, NULL);
         struct err *err = session_end(e->session);
         if (!err)
             err = session_drain(e->session);
         err_free(err);
+        session_set_timeout(e->session, usual);
     }
     if (engine_connected(e))
         return true;

@@ -103,6 +103,28 @@ const char *session_peer(const struct session *s)
     return s->peer;
 }
 
+int session_set_timeout(struct session *s, int seconds)
+{
+    int before = s->options.timeout;
+    s->options.timeout = seconds;
+    return before;
+}
+
+int session_fd(const struct session *s)
+{
+    return s->t.fd;
+}
+
+bool session_look(struct session *s)
+{
+    if (!s->fault && s->outstanding == 0) {
+        transport_step(&s->t, true);
+        s->counters.bytes_in = s->t.bytes_in;
+        session_receive(s);
+    }
+    return !s->fault;
+}
+
 bool session_dead(const struct session *s)
 {
     return s->fault != NULL;

@@ -5,9 +5,10 @@ import subprocess
 import threading
 
 import pytest
-from test_rolling import eventually
+from test_rolling import eventually, settled
 
 from lab.clients import ours, start_ours
+from lab.proxy import Proxy
 from lab.scripted import Scripted
 
 
@@ -102,3 +103,56 @@ def test_a_signal_ends_a_client_that_hangs(fred, hanging_resolver, args, number)
         eventually(begun.exists, what="a look-up")
         client.signal(number)
         assert client.finish().status == 75
+
+
+def timer_of_connection(port):
+    """What the kernel's timer of an established connection to that port is for: "02" is keep-alive."""
+    for line in open("/proc/net/tcp").read().splitlines()[1:]:
+        words = line.split()
+        if words[2].endswith(f":{port:04X}") and words[3] == "01":
+            return words[5].split(":")[0]
+    return None
+
+
+@pytest.mark.parametrize("conf, timer", [({}, "02"), ({"tcp_keepalive": "no"}, "00")])
+def test_a_session_at_rest_is_kept_alive_unless_that_is_switched_off(fred, conf, timer):
+    with Proxy(fred.replica) as proxy, start_ours(fred.master, "-R", conf={**proxy.conf, **conf}) as client:
+        eventually(lambda: timer_of_connection(proxy.conf["sync_port"]) == timer, what="the timer")
+        assert client.alive()
+
+
+def test_a_replica_that_closes_a_session_at_rest_is_noticed_at_once(fred):
+    """Long before the next mail, and before a session at rest is asked whether it lives, after a minute."""
+    with Proxy(fred.replica) as proxy, start_ours(fred.master, "-R", conf=proxy.conf) as client:
+        eventually(settled(fred))
+        assert proxy.sessions == 1
+        proxy.drop()
+        client.wait_log("connection lost", timeout=30)
+        eventually(lambda: proxy.sessions == 2, timeout=30)
+
+
+def bye_at_rest(peer):
+    peer.greet()
+    peer.server.greeted.set()
+    peer.server.told.wait(60)
+    peer.send(b"BYE shutting down\r\n")
+    peer.until_gone()
+
+
+def test_a_replica_that_says_bye_at_rest_ends_a_client_with_o_at_once(fred):
+    with Scripted(bye_at_rest) as replica:
+        replica.greeted, replica.told = threading.Event(), threading.Event()
+        with start_ours(fred.master, "-R", "-o", conf=replica.conf) as client:
+            assert replica.greeted.wait(60)
+            replica.told.set()
+            assert client.finish(timeout=30).status == 0
+
+
+def greet_and_close(peer):
+    peer.greet()
+
+
+def test_a_replica_that_closes_each_session_at_once_is_not_called_again_and_again(fred):
+    with Scripted(greet_and_close) as replica, start_ours(fred.master, "-R", conf=replica.conf) as client:
+        client.wait_log("connection lost", count=3)
+        assert replica.connections < 50
