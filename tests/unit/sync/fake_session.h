@@ -14,6 +14,7 @@ struct session {
     const char *refused; /* a command that begins so gets kind as its answer */
     enum err_kind kind;
     bool dies; /* with it */
+    struct dlist *line_of_answer; /* of what is not refused; or NULL */
 };
 
 static struct session session;
@@ -43,8 +44,12 @@ struct err *session_end(struct session *s)
     struct answer a = { .unknown = refused && s->dies };
     buf_add(&s->sent, buf_ptr(&s->line), buf_len(&s->line));
     buf_addc(&s->sent, '\n');
-    if (refused)
+    if (refused) {
         a.err = err_new(s->kind, "refused");
+    } else if (s->line_of_answer) {
+        a.lines = &s->line_of_answer;
+        a.nlines = 1;
+    }
     if (s->fn)
         s->fn(s->ctx, &a);
     err_free(a.err);

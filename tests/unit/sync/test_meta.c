@@ -257,6 +257,11 @@ static void quotas_that_cannot_be_read_change_nothing(void **state)
     (void)state;
     unreadable = "quota";
     add_work("user.a");
+    sends("(scripts)\n");
+    fails_with(ERR_CORRUPT, "quota cannot be read");
+    err_free(unit.err);
+    unit.err = NULL;
+    unit.nwork = 0;
     add_root_there("user.a.x", 1);
     map_put(&unit.roots, slice_str("user.a.y"), &unit);
     sends("(scripts)\n");

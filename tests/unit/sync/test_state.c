@@ -130,6 +130,7 @@ static void sieve_items_of_old_and_new_servers(void **state)
     assert_true(s.scripts.s[0].last_update == 1795444181 && !guid_is_null(&s.scripts.s[0].guid));
     assert_true(!s.scripts.s[0].active && s.scripts.s[1].active && guid_is_null(&s.scripts.s[1].guid));
     assert_slice(s.scripts.s[2].file, "two words.script");
+    assert_false(s.scripts.s[2].active);
     assert_err(add(&a, &s, "SIEVE", "%(GUID x)"), ERR_PROTOCOL, "FILENAME");
     assert_ok(add(&a, &s, "FUTURE", "x"));
     arena_free(&a);
