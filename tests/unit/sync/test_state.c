@@ -44,6 +44,38 @@ static void a_mailbox_line_gives_every_field_and_annotations_in_order(void **sta
     arena_free(&a);
 }
 
+static void what_is_written_of_a_mailbox_is_read_again(void **state)
+{
+    static const char text[] =
+        "%(UNIQUEID id MBOXNAME user.a LAST_UID 1 HIGHESTMODSEQ 2 UIDVALIDITY 3 RECENTUID 4 RECENTTIME 5 ACL "
+        "\"a\tlr\t\" OPTIONS P MBOXTYPE f PARTITION two QUOTAROOT user SYNC_CRC 6 SYNC_CRC_ANNOT 7 POP3_LAST_LOGIN 8 "
+        "POP3_SHOW_AFTER 9 CREATEDMODSEQ 10 FOLDERMODSEQ 11 XCONVMODSEQ 12 RACLMODSEQ 13 ANNOTATIONS "
+        "(%(ENTRY /a USERID \"\" MODSEQ 14 VALUE v1) %(ENTRY /b USERID u MODSEQ 15 VALUE v2)))";
+    struct arena a = ARENA_INIT;
+    struct buf b = BUF_INIT;
+    struct replica_mailbox m = { .uidvalidity = 0 };
+    struct dlist *d;
+    (void)state;
+    assert_ok(dlist_parse(&a, slice_str(text), &d));
+    assert_ok(state_read_mailbox(&a, d, &m));
+    state_write_mailbox(&b, &m);
+    assert_string_equal(buf_cstr(&b), text);
+    buf_free(&b);
+    arena_free(&a);
+}
+
+static void what_a_mailbox_has_not_is_not_written(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct replica_mailbox m = { .uniqueid = slice_str("id"), .name = slice_str("user.a") };
+    (void)state;
+    state_write_mailbox(&b, &m);
+    assert_null(strstr(buf_cstr(&b), "PARTITION"));
+    assert_null(strstr(buf_cstr(&b), "QUOTAROOT"));
+    assert_string_equal(strstr(buf_cstr(&b), "ANNOTATIONS"), "ANNOTATIONS ())");
+    buf_free(&b);
+}
+
 static void an_intermediate_has_no_partition(void **state)
 {
     (void)state;
@@ -140,6 +172,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mailbox_line_gives_every_field_and_annotations_in_order),
+        cmocka_unit_test(what_is_written_of_a_mailbox_is_read_again),
+        cmocka_unit_test(what_a_mailbox_has_not_is_not_written),
         cmocka_unit_test(an_intermediate_has_no_partition),
         cmocka_unit_test(a_mailbox_without_a_mandatory_key_is_a_protocol_error_that_names_it),
         cmocka_unit_test(quota_limits_are_read_under_old_and_new_names_and_none_is_unlimited),
