@@ -4,7 +4,19 @@
 #include "fansync/engine.h"
 #include "sync/partition.h"
 
+#include <time.h>
+
 static struct slice two = { "two", 3 };
+
+/* In place of the system's: seconds. */
+static time_t now = 1000;
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    (void)clock;
+    *t = (struct timespec){ now, 0 };
+    return 0;
+}
 
 static void strike(struct partitions *p, const char *text, bool alone)
 {
@@ -61,6 +73,47 @@ static void a_server_that_says_that_there_is_none_is_believed(void **state)
     partitions_free(&p);
 }
 
+static void one_that_is_set_aside_is_tried_again_after_a_minute(void **state)
+{
+    struct partitions p = { NULL, MAP_INIT, ARENA_INIT };
+    (void)state;
+    strike(&p, "Fatal error: something else", true);
+    strike(&p, "Fatal error: something else", true);
+    assert_non_null(partition_aside(&p, two));
+    now += 59;
+    partitions_look(&p);
+    assert_non_null(partition_aside(&p, two));
+    now += 1;
+    partitions_look(&p);
+    assert_null(partition_aside(&p, two));
+    strike(&p, "Fatal error: something else", true); /* it counts from the beginning */
+    assert_null(partition_aside(&p, two));
+    strike(&p, "Fatal error: something else", true);
+    assert_non_null(partition_aside(&p, two));
+    partitions_free(&p);
+}
+
+static struct slice hint(struct arena *a, const char *text, bool makes)
+{
+    struct err *err = err_new(ERR_IO, "%s", text);
+    struct slice s = partition_hint(a, two, err, makes);
+    err_free(err);
+    return s;
+}
+
+static void only_an_error_that_a_partition_may_cause_gets_a_hint(void **state)
+{
+    static const char *const may[] = { "Fatal error: x", "NO Unknown error", "System I/O error", "Failed to parse APPLY line" };
+    struct arena a = ARENA_INIT;
+    (void)state;
+    for (size_t i = 0; i < sizeof may / sizeof *may; i++) {
+        assert_non_null(strstr(hint(&a, may[i], true).p, "may have no partition 'two'"));
+        assert_non_null(strstr(hint(&a, may[i], false).p, "the disk of the replica's partition 'two'"));
+    }
+    assert_int_equal(hint(&a, "Mailbox has been moved", true).n, 0);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -68,6 +121,8 @@ int main(void)
         cmocka_unit_test(what_is_no_map_is_refused),
         cmocka_unit_test(one_user_alone_sets_no_partition_aside),
         cmocka_unit_test(a_server_that_says_that_there_is_none_is_believed),
+        cmocka_unit_test(one_that_is_set_aside_is_tried_again_after_a_minute),
+        cmocka_unit_test(only_an_error_that_a_partition_may_cause_gets_a_hint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
