@@ -1,5 +1,6 @@
 /*
- * What operators read: syslog lines, and the progress lines of -v and -l.
+ * What operators read: syslog lines, and the progress lines of -v and -l. Whatever bytes a message has, it is
+ * one line and commands no terminal (fansync/escape.h).
  * Any thread may call; the settings are made once, before threads start.
  */
 #ifndef FANSYNC_LOG_H
@@ -21,6 +22,9 @@ void log_progress_to(bool to_stdout, bool to_syslog);
 bool log_progress_wanted(void);
 /* One progress line, without newline. */
 void log_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* One line on stderr, without newline. */
+void log_stderr(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Puts "[tag] " in front of all that this thread says from now on, so that channels of one
  * process can be told apart; NULL: nothing. Borrowed. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fansync/buf.h"
+#include "fansync/escape.h"
 #include "fansync/mem.h"
 
 static const char *log_ident = "sync_client"; /* set by log_open, before threads */
@@ -40,13 +41,32 @@ static void write_line(FILE *f, struct buf *line)
     fflush(f);
 }
 
+static void format(struct buf *out, const char *fmt, va_list ap)
+{
+    struct buf raw = BUF_INIT;
+    buf_vprintf(&raw, fmt, ap);
+    escape_text(out, buf_slice(&raw), ESCAPE_ALL);
+    buf_free(&raw);
+}
+
+void log_stderr(const char *fmt, ...)
+{
+    struct buf b = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    format(&b, fmt, ap);
+    va_end(ap);
+    write_line(stderr, &b);
+    buf_free(&b);
+}
+
 void log_msg(int priority, const char *fmt, ...)
 {
     struct buf b = BUF_INIT;
     va_list ap;
     add_tag(&b);
     va_start(ap, fmt);
-    buf_vprintf(&b, fmt, ap);
+    format(&b, fmt, ap);
     va_end(ap);
     syslog(priority, "%s", buf_cstr(&b));
     if (log_to_stderr) {
@@ -77,7 +97,7 @@ void log_progress(const char *fmt, ...)
     va_list ap;
     add_tag(&b);
     va_start(ap, fmt);
-    buf_vprintf(&b, fmt, ap);
+    format(&b, fmt, ap);
     va_end(ap);
     if (progress_syslog)
         syslog(LOG_INFO, "%s", buf_cstr(&b));

@@ -114,7 +114,7 @@ static void tell_counters(const struct options *o, const struct run *r, bool fai
                (unsigned long long)c.wire.bytes_in, seconds);
     log_msg(c.skipped || c.failed ? LOG_NOTICE : LOG_INFO, "sync_client done: %s", buf_cstr(&b));
     if (o->verbose && (c.skipped || c.failed))
-        fprintf(stderr, "%llu failed, %llu left alone (see syslog)\n", (unsigned long long)c.failed,
+        log_stderr("%llu failed, %llu left alone (see syslog)", (unsigned long long)c.failed,
                 (unsigned long long)c.skipped);
     buf_free(&b);
 }
@@ -127,7 +127,7 @@ static int status_of(struct err *err, bool failed)
     else if (err) {
         status = 1; /* in syslog it was told where it happened; a failing connect tells by itself */
         if (err->kind != ERR_CONNECT)
-            fprintf(stderr, "%s\n", err->msg);
+            log_stderr("%s", err->msg);
     }
     err_free(err);
     return status;
@@ -177,7 +177,7 @@ static void end_of_rolling(const struct err *err)
     if (err->kind == ERR_NONEXISTENT)
         process_fatal(EX_SOFTWARE, "%s", err->msg);
     log_msg(LOG_ERR, "%s", err->msg);
-    fprintf(stderr, "%s\n", err->msg);
+    log_stderr("%s", err->msg);
 }
 
 /*
@@ -293,7 +293,7 @@ static int tell_status(const struct options *o, const struct config *config)
     config_sync_path(config, o->channel, "", &folder);
     struct err *err = status_ask(buf_cstr(&folder), o->json ? STATUS_JSON : o->metrics ? STATUS_METRICS : STATUS_TEXT);
     if (err)
-        fprintf(stderr, "%s\n", err->msg);
+        log_stderr("%s", err->msg);
     int status = err ? 1 : 0;
     err_free(err);
     buf_free(&folder);

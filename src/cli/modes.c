@@ -22,7 +22,7 @@ static void say_failed(const struct outcome *o, struct slice name)
 {
     log_msg(LOG_ERR, "Error in %s(" SLICE_FMT "): bailing out!", o->what, SLICE_ARG(name));
     if (o->run->verbose)
-        fprintf(stderr, "Error from %s(" SLICE_FMT "): bailing out!\n", o->what, SLICE_ARG(name));
+        log_stderr("Error from %s(" SLICE_FMT "): bailing out!", o->what, SLICE_ARG(name));
 }
 
 static void say_skipped(const struct outcome *o, const struct engine_item *item, struct slice name)
@@ -30,7 +30,7 @@ static void say_skipped(const struct outcome *o, const struct engine_item *item,
     const char *kind = item->kind == ITEM_MAILBOXES ? "mailbox" : "user";
     log_msg(LOG_INFO, "Skipping locked %s " SLICE_FMT, kind, SLICE_ARG(name));
     if (o->run->verbose)
-        fprintf(stderr, "Skipping locked %s " SLICE_FMT "\n", kind, SLICE_ARG(name));
+        log_stderr("Skipping locked %s " SLICE_FMT, kind, SLICE_ARG(name));
 }
 
 static void item_done(void *ctx, const struct engine_item *item, const struct err *err)
@@ -63,7 +63,7 @@ static void say_impossible(struct run *r, struct slice name, struct err *err, bo
 {
     log_msg(LOG_ERR, "SYNCERROR: " SLICE_FMT ": %s", SLICE_ARG(name), err->msg);
     if (r->verbose)
-        fprintf(stderr, SLICE_FMT ": %s\n", SLICE_ARG(name), err->msg);
+        log_stderr(SLICE_FMT ": %s", SLICE_ARG(name), err->msg);
     err_free(err);
     r->impossible++;
     *failed = true;

@@ -36,7 +36,7 @@ _Noreturn void process_fatal(int status, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(&b, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "Fatal error: %s\n", buf_cstr(&b));
+    log_stderr("Fatal error: %s", buf_cstr(&b));
     log_msg(LOG_ERR, "Fatal error: %s", buf_cstr(&b));
     fflush(NULL);
     _exit(status); /* the callers' objects are nobody's to free any more */
@@ -199,7 +199,7 @@ void process_delay(int seconds)
 {
     if (seconds <= 0)
         return;
-    fprintf(stderr, "Waiting for %d seconds for gdb attach...\n", seconds);
+    log_stderr("Waiting for %d seconds for gdb attach...", seconds);
     sleep((unsigned)seconds);
 }
 

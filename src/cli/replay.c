@@ -67,7 +67,7 @@ static void take_fault(const struct run *r, struct err *err, bool *failed)
         return;
     log_msg(LOG_ERR, "%s", err->msg);
     if (r->verbose)
-        fprintf(stderr, "%s\n", err->msg);
+        log_stderr("%s", err->msg);
     err_free(err);
     *failed = true;
 }

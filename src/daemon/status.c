@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fansync/escape.h"
 #include "fansync/log.h"
 #include "fansync/synclog.h"
 
@@ -157,8 +158,9 @@ static void put_retry(void *ctx, const struct queue_view *v)
         put_json_string(r->out, text);
         buf_printf(r->out, ", \"tries\": %u, \"age_seconds\": %.1f}", v->attempts, seconds_since(v->first_ns));
     } else {
-        buf_printf(r->out, "    retry: " SLICE_FMT " (%u tries, for %.0f s)\n", SLICE_ARG(text), v->attempts,
-                   seconds_since(v->first_ns));
+        buf_adds(r->out, "    retry: ");
+        escape_text(r->out, text, ESCAPE_ALL);
+        buf_printf(r->out, " (%u tries, for %.0f s)\n", v->attempts, seconds_since(v->first_ns));
     }
     r->n++;
     buf_free(&line);
@@ -195,8 +197,11 @@ static void text_line(struct buf *b, struct line *l)
                PRIu64 ", connects %" PRIu64 "\n", c->mailboxes_sent, c->messages_uploaded, c->wire.bytes_out,
                c->wire.bytes_in, c->wire.round_trips, p.sum.reconnects);
     queue_each(l->queue, put_retry, &r);
-    if (p.sum.error[0])
-        buf_printf(b, "    last error: %s\n", p.sum.error);
+    if (p.sum.error[0]) {
+        buf_adds(b, "    last error: ");
+        escape_text(b, slice_str(p.sum.error), ESCAPE_ALL);
+        buf_addc(b, '\n');
+    }
 }
 
 static void text_logs(struct buf *b, struct tailing *t)

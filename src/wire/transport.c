@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "deflate.h"
+#include "fansync/escape.h"
 #include "tls.h"
 #include "wait.h"
 
@@ -75,7 +76,10 @@ static void trace_piece(const struct transport *t, char mark, const char *p, siz
     if (!t->trace || n == 0)
         return;
     buf_printf(&b, "%c%lld%c", mark, (long long)time(NULL), mark);
-    buf_add(&b, p, n);
+    if (isatty(STDERR_FILENO)) /* else the very bytes, as stock has them */
+        escape_text(&b, slice_of(p, n), ESCAPE_LINES);
+    else
+        buf_add(&b, p, n);
     fwrite(buf_ptr(&b), 1, buf_len(&b), stderr);
     buf_free(&b);
 }

@@ -1,5 +1,6 @@
 """Replicas that never stop talking, never answer, or vanish: what they may cost, and that a signal is
 always heard."""
+import re
 import signal
 import subprocess
 import threading
@@ -156,3 +157,28 @@ def test_a_replica_that_closes_each_session_at_once_is_not_called_again_and_agai
     with Scripted(greet_and_close) as replica, start_ours(fred.master, "-R", conf=replica.conf) as client:
         client.wait_log("connection lost", count=3)
         assert replica.connections < 50
+
+
+FORGED = b"NO IMAP_MAILBOX_NOTSUPPORTED \x1b]0;pwned\x07\x1b[2J\rhost sshd[1]: Accepted \xc3\xa9\x9b31m"
+
+
+def refuse_with_control_bytes(peer):
+    peer.greet()
+    while True:
+        line = peer.line()
+        peer.send(FORGED + b"\r\n" if line.startswith(b"GET") else b"OK Success\r\n")
+
+
+def test_control_bytes_of_a_peer_reach_no_terminal_and_no_log(fred):
+    with Scripted(refuse_with_control_bytes) as replica:
+        run = ours(fred.master, "-u", "-v", "fred", conf=replica.conf, check=False)
+        assert run.status == 1
+        with start_ours(fred.master, "-R", conf=replica.conf) as client:
+            fred.master.imap("fred").append("INBOX", b"Subject: x\r\n\r\nx\r\n")
+            eventually(lambda: "pwned" in ours(fred.master, "--status", check=False).out, what="an error in the status")
+            status = ours(fred.master, "--status").out
+            logged = [x.text for x in client.log_lines("pwned")]
+    told = [x.text for x in run.log_lines("pwned")] + logged + [run.err, run.out, status]
+    assert any("\\x1b]0;pwned\\x07\\x1b[2J\\x0dhost" in text and "\u00e9\\x9b31m" in text for text in told)
+    for text in told:
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text), ascii(text)
