@@ -8,10 +8,13 @@
  *   nothing, and its name is
  *     a tombstone without a uniqueid        deleted (3.12 writes such ones for what goes at once)
  *     a tombstone of this uniqueid          deleted
- *     another mailbox, and a record of the
- *     log or the cache says that ours had
- *     this one                              deleted: Cyrus forgets a dead uniqueid when the name is
+ *     another mailbox, and the cache says
+ *     that ours had this one                deleted: Cyrus forgets a dead uniqueid when the name is
  *                                           used again
+ *     another mailbox or tombstone, an
+ *     intermediate or nothing, and a record
+ *     of the log says that the mailbox of
+ *     this name was deleted                 deleted: there 3.12 keeps no tombstone of what had children
  *     anything else                         unknown
  *
  * A tombstone under the name proves nothing while the uniqueid lives: the old name of every
@@ -37,15 +40,15 @@ static void by_id(const struct replica_mailbox *r, const struct mbentry *e, stru
     out->here = *e;
 }
 
-static void by_name(struct unit *u, const struct replica_mailbox *r, const struct mbentry *e, struct fate *out)
+static void by_name(struct unit *u, const struct replica_mailbox *r, const struct mbentry *e, bool found, struct fate *out)
 {
-    if (e->flags & MB_DELETED) {
-        if (e->uniqueid.n == 0 || slice_eq(e->uniqueid, r->uniqueid))
-            out->kind = FATE_DEAD;
-    } else if (mbentry_is_live(e)) {
-        if (fate_is_told(u, r->name, &out->moved_to) || engine_remembers(u->engine, r))
-            out->kind = FATE_DEAD;
-    }
+    bool tombstone = found && (e->flags & MB_DELETED), live = found && mbentry_is_live(e);
+    if (tombstone && (e->uniqueid.n == 0 || slice_eq(e->uniqueid, r->uniqueid)))
+        out->kind = FATE_DEAD;
+    else if ((!found || live || mbentry_is_gone(e)) && fate_is_told(u, r->name, &out->moved_to))
+        out->kind = FATE_DEAD;
+    else if (live && engine_remembers(u->engine, r))
+        out->kind = FATE_DEAD;
 }
 
 struct err *fate_of(struct unit *u, const struct replica_mailbox *r, struct fate *out)
@@ -62,7 +65,6 @@ struct err *fate_of(struct unit *u, const struct replica_mailbox *r, struct fate
         return NULL;
     }
     TRY(store_lookup(store, &u->arena, r->name, &e, &found));
-    if (found)
-        by_name(u, r, &e, out);
+    by_name(u, r, &e, found, out);
     return NULL;
 }

@@ -190,3 +190,24 @@ def test_an_inbox_whose_partition_the_replica_does_not_change_gets_its_mail_all_
         assert done.log_lines("user.berta: the replica does not move it to partition second, it is kept up to date on "
                               "default there")
         assert pair.differences() == []
+
+
+# --- deletions -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("here, there", [("3.12.4", "3.2.6"), ("3.12.4", "3.12.4"), ("3.6.1", "3.6.1")])
+def test_a_deleted_mailbox_that_had_children_goes(here, there):
+    """3.12 makes an intermediate of it, and forgets that too when the children go: there is no tombstone."""
+    conf = {**CONF, "delete_mode": "immediate"}
+    with make_pair(conf=conf, install=install(here), replica_install=install(there)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        pair.master.sync_log().unlink()
+        with pair.master.imap("anna") as c:
+            c.create("INBOX/sub/child")
+        delete_user(pair.master, "anna")
+        with pair.master.imap() as admin:
+            admin.create("user/anna")
+        ours(pair.master, "-R", "-f", pair.master.sync_log())
+        assert pair.differences(sieve_mailboxes=False) == []

@@ -114,13 +114,30 @@ static void a_name_that_is_not_one_of_a_mailbox_of_ours_says_nothing(void **stat
     }
 }
 
-static void nothing_is_known_of_what_the_list_does_not_have(void **state)
+static void of_what_the_list_does_not_have_only_a_record_tells_anything(void **state)
 {
     (void)state;
     struct slice none = slice_of("", 0);
     remembered = true;
-    map_put(&told, slice_str("user.a.x"), &none);
     assert_int_equal(fate_of_x(), FATE_UNKNOWN);
+    map_put(&told, slice_str("user.a.x"), &none);
+    assert_int_equal(fate_of_x(), FATE_DEAD);
+}
+
+static void another_ones_tombstone_or_an_intermediate_and_a_record_mean_deleted(void **state)
+{
+    (void)state;
+    struct slice none = slice_of("", 0);
+    static const unsigned flags[] = { MB_DELETED, MB_INTERMEDIATE };
+    for (size_t i = 0; i < 2; i++) {
+        list_clear();
+        map_free(&told);
+        list_add("user.a.x", "another", flags[i]);
+        remembered = true;
+        assert_int_equal(fate_of_x(), FATE_UNKNOWN);
+        map_put(&told, slice_str("user.a.x"), &none);
+        assert_int_equal(fate_of_x(), FATE_DEAD);
+    }
 }
 
 static void a_name_of_the_replica_without_a_uniqueid_is_no_mailbox(void **state)
@@ -161,7 +178,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_tombstone_under_the_name_counts_if_it_has_no_other_uniqueid, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_mailbox_that_took_the_name_means_deleted_if_a_record_or_the_cache_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_that_is_not_one_of_a_mailbox_of_ours_says_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_is_known_of_what_the_list_does_not_have, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_what_the_list_does_not_have_only_a_record_tells_anything, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_ones_tombstone_or_an_intermediate_and_a_record_mean_deleted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_of_the_replica_without_a_uniqueid_is_no_mailbox, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_list_that_cannot_be_read_is_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_records_no_name_is_told_of, set_up, tear_down),
