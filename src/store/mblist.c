@@ -374,3 +374,23 @@ struct err *mblist_has_former_names(const struct mblist *l, struct slice uniquei
     arena_free(&scratch);
     return e ? err_wrap(e, "mailboxes.db: entry \"" SLICE_FMT "\"", SLICE_ARG(uniqueid)) : NULL;
 }
+
+void mblist_former_names(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                         const struct map *ids, struct slice **names, size_t *n)
+{
+    struct arena scratch = ARENA_INIT;
+    size_t cap = 0;
+    *names = NULL;
+    *n = 0;
+    for (size_t i = 0; i < l->names.n; i++) {
+        struct mbentry e;
+        struct err *err = mblist_entry(l, &scratch, o, &l->names.row[i], &e);
+        if (!err && (e.flags & MB_DELETED) && e.uniqueid.n && map_get(ids, e.uniqueid)) {
+            *names = arena_grow(a, *names, *n, &cap, sizeof **names);
+            (*names)[(*n)++] = arena_dup(a, e.name);
+        }
+        err_free(err); /* told by whoever asks for that very name */
+        arena_reset(&scratch);
+    }
+    arena_free(&scratch);
+}

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 #include "fansync/arena.h"
+#include "fansync/map.h"
 #include "fansync/err.h"
 #include "fansync/names.h"
 #include "fansync/snapshot.h"
@@ -54,6 +55,9 @@ struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct n
 /* Does the list keep former names of the mailbox with that uniqueid (H, spec/store.md §4.3)?
  * False for an unknown one, and for the old form, which keeps none. */
 struct err *mblist_has_former_names(const struct mblist *l, struct slice uniqueid, bool *out);
+/* The names of tombstones whose uniqueid is a key of ids; entries that cannot be read are passed over. */
+void mblist_former_names(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                         const struct map *ids, struct slice **names, size_t *n);
 /* What a row says, in a. ERR_CORRUPT, ERR_NOTSUPPORTED (an unknown type letter, a value
  * of Cyrus 2) name the key. */
 struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct namespace_options *o,

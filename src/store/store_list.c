@@ -308,6 +308,20 @@ struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out)
     return e;
 }
 
+struct err *store_former_names(struct store *s, struct arena *a, const struct slice *uniqueid, size_t n,
+                               struct slice **names, size_t *nnames)
+{
+    struct mblist *l = NULL;
+    struct map ids = MAP_INIT;
+    TRY(store_list_get(s, &l));
+    for (size_t i = 0; i < n; i++)
+        map_put(&ids, uniqueid[i], s);
+    mblist_former_names(l, a, &s->names, &ids, names, nnames);
+    map_free(&ids);
+    store_list_put(s, l);
+    return NULL;
+}
+
 /* ---- for mailboxes' snapshots ---- */
 
 struct err *store_user_home(struct store *s, struct arena *a, const struct mbname *m, struct user_home *out)

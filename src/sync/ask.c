@@ -68,9 +68,43 @@ static struct err *ask_mailboxes(struct unit *u)
     return session_end(s);
 }
 
+/* Under a former name there may be another mailbox by now, which is nobody's business here. */
+static void former_answered(void *ctx, const struct answer *a)
+{
+    struct unit *u = ctx;
+    struct replica_mailbox_list *l = &u->replica.mailboxes;
+    if (a->err && a->err->kind != ERR_NONEXISTENT)
+        unit_fail(u, err_copy(a->err));
+    for (size_t i = 0; i < a->nlines && !a->err; i++) {
+        struct replica_mailbox m = { 0 };
+        struct err *err = slice_caseeqs(a->lines[i]->key, "MAILBOX") ? state_read_mailbox(&u->arena, a->lines[i], &m) : NULL;
+        if (err) {
+            unit_fail(u, err_wrap(err, "%s", session_peer(u->engine->session)));
+            return;
+        }
+        if (m.uniqueid.n == 0 || !map_get(&u->asked_ids, m.uniqueid))
+            continue;
+        l->m = arena_grow(&u->arena, l->m, l->n, &l->cap, sizeof *l->m);
+        l->m[l->n++] = m;
+    }
+}
+
+static struct err *ask_former(struct unit *u)
+{
+    struct session *s = u->engine->session;
+    struct buf *b = session_begin(s, "GET MAILBOXES", &u->arena, NULL, former_answered, u);
+    buf_addc(b, '(');
+    for (size_t i = 0; i < u->nformer; i++)
+        dlist_item_str(b, u->former[i]);
+    buf_addc(b, ')');
+    return session_end(s);
+}
+
 struct err *unit_ask_ids(struct unit *u)
 {
     struct session *s = u->engine->session;
+    if (u->nformer)
+        return ask_former(u);
     struct buf *b = session_begin(s, "GET UNIQUEIDS", &u->arena, NULL, unit_state_answered, u);
     buf_addc(b, '(');
     for (size_t i = 0; i < u->nsought; i++) {

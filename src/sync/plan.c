@@ -324,15 +324,9 @@ static bool placed(struct work *w)
     return true;
 }
 
-/*
- * Mailboxes that the replica may have under a name that was not asked for: those that were renamed
- * here, or, when a first try has failed, all that it seems not to have. A server before 3.6 ends when
- * it is asked for an id that it does not know (seen with 3.2.6), so it is not asked.
- */
-static bool seek(struct unit *u, const struct folder_matches *f)
+/* The uniqueids of the mailboxes that the replica may have under a name that was not asked for. */
+static void find_sought(struct unit *u, const struct folder_matches *f)
 {
-    if (session_capabilities(u->engine->session) & CAP_FRAIL_UNIQUEIDS)
-        return false;
     u->sought = arena_array(&u->arena, f->n, sizeof *u->sought);
     for (size_t i = 0; i < f->n; i++) {
         struct slice id = u->entries.e[i].uniqueid;
@@ -345,6 +339,34 @@ static bool seek(struct unit *u, const struct folder_matches *f)
         else if (renamed)
             u->sought[u->nsought++] = id;
     }
+}
+
+/*
+ * A server before 3.6 ends when it is asked for a uniqueid that it does not know (seen with 3.2.6). It is asked for the
+ * names that the master's list has tombstones of: a rename leaves one of the same uniqueid.
+ */
+static void seek_by_name(struct unit *u)
+{
+    struct err *err = store_former_names(u->engine->o.store, &u->arena, u->sought, u->nsought, &u->former, &u->nformer);
+    for (size_t i = 0; i < u->nsought; i++)
+        map_put(&u->asked_ids, u->sought[i], u);
+    if (err)
+        unit_fail(u, err);
+    u->nsought = u->nformer;
+}
+
+/*
+ * Mailboxes that the replica may have under a name that was not asked for: those that were renamed
+ * here, or, when a first try has failed, all that it seems not to have.
+ */
+static bool seek(struct unit *u, const struct folder_matches *f)
+{
+    bool by_name = session_capabilities(u->engine->session) & CAP_FRAIL_UNIQUEIDS;
+    if (by_name && u->attempt == 0)
+        return false;
+    find_sought(u, f);
+    if (by_name && u->nsought)
+        seek_by_name(u);
     return u->nsought > 0;
 }
 

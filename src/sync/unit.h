@@ -93,6 +93,8 @@ struct unit {
     struct mbentry_list entries;
     struct slice *sought; /* uniqueids to ask for, by whatever name the replica has them */
     size_t nsought;
+    struct slice *former; /* instead, of a replica that cannot be asked for uniqueids: their former names */
+    size_t nformer;
     struct map asked_ids; /* those that were asked for since the names were asked */
     /* Of an ITEM_MAILBOXES: INBOXes of trees that something is to be made in or moved into (identity.c) */
     struct slice *trees; /* to ask for */
@@ -182,7 +184,7 @@ bool error_may_pass(enum err_kind kind);
 struct err *unit_ask(struct unit *u);
 /* Takes the answer to a question about the unit (ctx). */
 void unit_state_answered(void *ctx, const struct answer *a);
-/* Asks for the uniqueids that are sought; what there is joins unit->replica. */
+/* Asks for the uniqueids that are sought, or for their former names; what there is joins unit->replica. */
 struct err *unit_ask_ids(struct unit *u);
 
 /* identity.c: whose user it is. The question of those items that bring no INBOX with them (META, SUB,

@@ -211,3 +211,41 @@ def test_a_deleted_mailbox_that_had_children_goes(here, there):
             admin.create("user/anna")
         ours(pair.master, "-R", "-f", pair.master.sync_log())
         assert pair.differences(sieve_mailboxes=False) == []
+
+
+@pytest.mark.lab(conf={**CONF, "delete_mode": "immediate"})
+def test_a_deleted_folder_goes_though_its_name_is_another_ones_tombstone(pair):
+    """Deleted, made again, and the new one renamed: the tombstone that is left has the new one's uniqueid."""
+    make_shared(pair.master)
+    make_user(pair.master, "anna")
+    ours(pair.master, "-A")
+    pair.master.sync_log().unlink()
+    with pair.master.imap("anna") as c:
+        c.delete("INBOX/sub")
+        c.create("INBOX/sub")
+        c.rename("INBOX/sub", "INBOX/other")
+    ours(pair.master, "-R", "-f", pair.master.sync_log())
+    assert pair.differences() == []
+
+
+# --- replicas before 3.6, whose servers die of an unknown uniqueid -------------------------------------
+
+
+@pytest.mark.parametrize("args", [("-A",), ("-u", "carla", "berta"), ("-R", "-f")], ids=["all", "users", "log"])
+@pytest.mark.parametrize("here", ["3.2.6", "3.6.1", "3.12.4"])
+def test_what_was_renamed_across_users_is_found_by_its_tombstone(here, args):
+    """A master of 3.2 logs no RENAME for it."""
+    with make_pair(conf=CONF, install=install(here), replica_install=install("3.2.6")) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        make_user(pair.master, "berta")
+        ours(pair.master, "-A")
+        pair.master.sync_log().unlink()
+        rename(pair.master, "user/anna/sub", "user/berta/from")
+        rename(pair.master, "user/anna", "user/carla")
+        rename(pair.master, "pub", "pub2")
+        ours(pair.master, *args, *([pair.master.sync_log()] if "-f" in args else []))
+        ours(pair.master, "-A")
+        assert pair.differences(sieve_mailboxes=False) == []
+        assert has_crashed(pair.replica) == []
+        assert "user/anna" not in str(pair.replica.imap().list())

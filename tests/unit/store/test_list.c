@@ -243,6 +243,21 @@ static void former_names_are_known(void **state)
     assert_false(renamed);
 }
 
+static void former_names_are_those_of_tombstones(void **state)
+{
+    struct slice ids[] = { slice_str("id-a"), slice_str("id-b"), slice_str("nobody") }, *names;
+    size_t n;
+    (void)state;
+    scratch_write_text("mailboxes.db", coded("Iid-a\t%(N user.a T e)\nIid-b\t%(N user.b T e)\nNdamaged\t%(\n"
+                                             "Nuser.a\t%(T e I id-a)\nNuser.b\t%(T e I id-b)\nNuser.c\t%(T ed I id-c)\n"
+                                             "Nuser.old\t%(T ed I id-b)\nNuser.older\t%(T ed I id-b)\nNuser.x\t%(T ed)\n"));
+    assert_ok(open_with(""));
+    assert_ok(store_former_names(store, &arena, ids, 3, &names, &n));
+    assert_int_equal(n, 2);
+    assert_true(slice_eqs(names[0], "user.old"));
+    assert_true(slice_eqs(names[1], "user.older"));
+}
+
 /* One question, asked everywhere in the same words. */
 static void what_is_remote_moving_or_reserved_is_neither_live_nor_gone(void **state)
 {
@@ -529,6 +544,7 @@ int main(void)
         cmocka_unit_test_teardown(a_malformed_acl_is_an_error_that_names_the_entry, close_store),
         cmocka_unit_test_teardown(a_uniqueid_whose_name_is_nobodys_any_more_is_not_found, close_store),
         cmocka_unit_test_teardown(former_names_are_known, close_store),
+        cmocka_unit_test_teardown(former_names_are_those_of_tombstones, close_store),
         cmocka_unit_test(what_is_remote_moving_or_reserved_is_neither_live_nor_gone),
         cmocka_unit_test_teardown(a_changed_list_is_noticed, close_store),
         cmocka_unit_test_teardown(an_entry_that_cannot_be_read_is_left_out_and_told, close_store),

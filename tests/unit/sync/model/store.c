@@ -139,6 +139,15 @@ struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out)
     return NULL;
 }
 
+struct err *store_former_names(struct store *s, struct arena *a, const struct slice *uniqueid, size_t n,
+                               struct slice **names, size_t *nnames)
+{
+    (void)s, (void)a, (void)uniqueid, (void)n;
+    *names = NULL; /* the model's replicas can all be asked for a uniqueid */
+    *nnames = 0;
+    return NULL;
+}
+
 struct err *store_user_mailboxes(struct store *s, struct arena *a, struct slice userid, struct mbentry_list *out,
                                  struct err **damaged)
 {
