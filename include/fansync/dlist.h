@@ -104,7 +104,7 @@ struct err *dlist_parse(struct arena *arena, struct slice text, struct dlist **o
 void dlist_write_str(struct buf *b, struct slice s);
 /* " KEY value" pieces for a kvlist under construction: a blank is put in front unless
  * the buffer ends in '('. */
-void dlist_put_key(struct buf *b, const char *key);
+void dlist_put_list(struct buf *b, const char *key); /* " KEY (": the caller writes the items and the ')' */
 void dlist_put_str(struct buf *b, const char *key, struct slice s);
 void dlist_put_u64(struct buf *b, const char *key, uint64_t v);
 void dlist_put_i64(struct buf *b, const char *key, int64_t v);

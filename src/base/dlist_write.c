@@ -70,28 +70,34 @@ static void write_inside(struct buf *b, struct slice s)
         buf_addc(b, ' ');
 }
 
-void dlist_put_key(struct buf *b, const char *key)
+static void put_key(struct buf *b, const char *key)
 {
     put_blank(b);
     buf_adds(b, key);
     buf_addc(b, ' ');
 }
 
+void dlist_put_list(struct buf *b, const char *key)
+{
+    put_key(b, key);
+    buf_addc(b, '(');
+}
+
 void dlist_put_str(struct buf *b, const char *key, struct slice s)
 {
-    dlist_put_key(b, key);
+    put_key(b, key);
     write_inside(b, s);
 }
 
 void dlist_put_u64(struct buf *b, const char *key, uint64_t v)
 {
-    dlist_put_key(b, key);
+    put_key(b, key);
     buf_add_u64(b, v);
 }
 
 void dlist_put_i64(struct buf *b, const char *key, int64_t v)
 {
-    dlist_put_key(b, key);
+    put_key(b, key);
     if (v < 0)
         buf_addc(b, '-');
     buf_add_u64(b, v < 0 ? -(uint64_t)v : (uint64_t)v);
@@ -106,7 +112,7 @@ static void write_guid(struct buf *b, const struct guid *g)
 
 void dlist_put_guid(struct buf *b, const char *key, const struct guid *g)
 {
-    dlist_put_key(b, key);
+    put_key(b, key);
     write_guid(b, g);
 }
 

@@ -61,8 +61,7 @@ static void put_record_annotations(struct buf *b, const struct records *rec, siz
     bool stored = rec->annotations && rec->annotations[i].n;
     if (!stored && !rec->cid[i] && !rec->savedate[i] && !rec->createdmodseq[i])
         return;
-    dlist_put_key(b, "ANNOTATIONS");
-    buf_adds(b, " (");
+    dlist_put_list(b, "ANNOTATIONS");
     if (stored)
         put_annotations(b, &rec->annotations[i]);
     if (rec->cid[i])
@@ -80,8 +79,7 @@ static void put_flags(struct buf *b, const struct mailbox_header *m, const struc
         { REC_DELETED, "\\Deleted" }, { REC_ANSWERED, "\\Answered" }, { REC_FLAGGED, "\\Flagged" },
         { REC_DRAFT, "\\Draft" },     { REC_EXPUNGED, "\\Expunged" }, { REC_SEEN, "\\Seen" },
     };
-    dlist_put_key(b, "FLAGS");
-    buf_adds(b, " (");
+    dlist_put_list(b, "FLAGS");
     for (size_t k = 0; k < sizeof system_flags / sizeof *system_flags; k++)
         if (rec->flags[i] & system_flags[k].bit)
             dlist_item_flag(b, slice_str(system_flags[k].name));
@@ -165,13 +163,11 @@ static void put_common_header(struct buf *b, const struct mailbox_command *c)
     if (m->deletedmodseq) /* taken by servers from 3.13.7 on, when they make the mailbox; others ignore it */
         dlist_put_u64(b, "DELETEDMODSEQ", m->deletedmodseq);
     if (m->annotations.n) {
-        dlist_put_key(b, "ANNOTATIONS");
-        buf_adds(b, " (");
+        dlist_put_list(b, "ANNOTATIONS");
         put_annotations(b, &m->annotations);
         buf_addc(b, ')');
     }
-    dlist_put_key(b, "USERFLAGS");
-    buf_adds(b, " (");
+    dlist_put_list(b, "USERFLAGS");
     for (size_t k = 0; k < m->nuserflags; k++)
         if (m->userflags[k].n)
             dlist_item_flag(b, m->userflags[k]);
@@ -210,8 +206,7 @@ struct err *mailbox_command_write(struct session *s, struct buf *b, const struct
     put_common_header(b, c);
     if (c->guard)
         put_guard(b, c->r);
-    dlist_put_key(b, "RECORD");
-    buf_adds(b, " (");
+    dlist_put_list(b, "RECORD");
     for (size_t i = 0; i < c->rec->n; i++) {
         uint64_t modseq;
         if (!is_sent(c, i, &modseq))

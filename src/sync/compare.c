@@ -146,8 +146,7 @@ struct err *compare_expunge(struct work *w, const uint32_t *uid, size_t n)
     buf_adds(b, "%(");
     dlist_put_str(b, "MBOXNAME", w->entry->name);
     dlist_put_str(b, "UNIQUEID", w->entry->uniqueid);
-    dlist_put_key(b, "UID");
-    buf_adds(b, " (");
+    dlist_put_list(b, "UID");
     for (size_t i = 0; i < n; i++) {
         if (i)
             buf_addc(b, ' ');

@@ -63,12 +63,10 @@ static struct err *reserve_own(struct work *w, const struct mend *m)
     struct buf *b = session_begin(s, "APPLY RESERVE", NULL, NULL, note_missing, &fault);
     buf_adds(b, "%(");
     dlist_put_str(b, "PARTITION", w->m->entry.partition);
-    dlist_put_key(b, "MBOXNAME");
-    buf_adds(b, " (");
+    dlist_put_list(b, "MBOXNAME");
     dlist_item_str(b, w->entry->name);
     buf_adds(b, ")");
-    dlist_put_key(b, "GUID");
-    buf_adds(b, " (");
+    dlist_put_list(b, "GUID");
     for (size_t k = 0; k < m->nmessages; k++)
         if (!m->messages[k].from_replica)
             dlist_item_guid(b, &m->rec.guid[m->messages[k].i]);

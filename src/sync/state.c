@@ -66,8 +66,7 @@ struct err *state_read_mailbox(struct arena *a, const struct dlist *d, struct re
 
 static void write_annotations(struct buf *b, const struct annotation_list *l)
 {
-    dlist_put_key(b, "ANNOTATIONS");
-    buf_addc(b, '(');
+    dlist_put_list(b, "ANNOTATIONS");
     for (size_t i = 0; i < l->n; i++) {
         buf_adds(b, i ? " %(" : "%(");
         dlist_put_str(b, "ENTRY", l->a[i].entry);

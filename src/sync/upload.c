@@ -165,14 +165,12 @@ static struct err *send_reservation(struct reservation *r)
     struct buf *b = session_begin(s, "APPLY RESERVE", NULL, NULL, reserved, r);
     buf_adds(b, "%(");
     dlist_put_str(b, "PARTITION", r->partition);
-    dlist_put_key(b, "MBOXNAME");
-    buf_adds(b, " (");
+    dlist_put_list(b, "MBOXNAME");
     for (size_t i = 0; i < l->n; i++)
         if (l->m[i].last_uid > 0)
             dlist_item_str(b, l->m[i].name);
     buf_adds(b, ")");
-    dlist_put_key(b, "GUID");
-    buf_adds(b, " (");
+    dlist_put_list(b, "GUID");
     for (size_t i = 0; i < r->n; i++)
         dlist_item_guid(b, &r->guid[i]);
     buf_adds(b, "))");

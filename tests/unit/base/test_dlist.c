@@ -473,8 +473,7 @@ static void lists_under_construction_have_one_blank_between_items(void **state)
     dlist_put_u64(&b, "N", UINT64_MAX);
     dlist_put_i64(&b, "D", INT64_MIN);
     dlist_put_guid(&b, "G", &g);
-    dlist_put_key(&b, "L");
-    buf_adds(&b, "(");
+    dlist_put_list(&b, "L");
     dlist_item_str(&b, LIT("a"));
     dlist_item_guid(&b, &g);
     dlist_item_flag(&b, LIT("\\Seen"));

@@ -36,8 +36,7 @@ static void put_flags(struct buf *b, const struct model_mailbox *m, const struct
         { REC_DELETED, "\\Deleted" }, { REC_ANSWERED, "\\Answered" }, { REC_FLAGGED, "\\Flagged" },
         { REC_DRAFT, "\\Draft" },     { REC_EXPUNGED, "\\Expunged" }, { REC_SEEN, "\\Seen" },
     };
-    dlist_put_key(b, "FLAGS");
-    buf_adds(b, " (");
+    dlist_put_list(b, "FLAGS");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (r->flags & names[i].bit)
             dlist_item_flag(b, slice_str(names[i].name));
@@ -58,8 +57,7 @@ static void put_record(struct buf *b, const struct model_mailbox *m, const struc
     dlist_put_u64(b, "SIZE", r->size);
     dlist_put_guid(b, "GUID", &r->guid);
     if (r->annots.n || r->cid || r->savedate || r->createdmodseq) {
-        dlist_put_key(b, "ANNOTATIONS");
-        buf_adds(b, " (");
+        dlist_put_list(b, "ANNOTATIONS");
         put_annotations(b, &r->annots);
         put_virtual(b, "thrid", "%016llx", r->cid);
         put_virtual(b, "savedate", "%llu", (unsigned long long)r->savedate);
@@ -113,14 +111,12 @@ static void put_mailbox(struct connection *c, const struct model_mailbox *m, boo
     if (h.xconvmodseq)
         dlist_put_u64(b, "XCONVMODSEQ", h.xconvmodseq);
     if (m->annots.n) {
-        dlist_put_key(b, "ANNOTATIONS");
-        buf_adds(b, " (");
+        dlist_put_list(b, "ANNOTATIONS");
         put_annotations(b, &m->annots);
         buf_addc(b, ')');
     }
     if (full) {
-        dlist_put_key(b, "RECORD");
-        buf_adds(b, " (");
+        dlist_put_list(b, "RECORD");
         for (size_t i = 0; i < m->n; i++) {
             if (i)
                 buf_addc(b, ' ');
