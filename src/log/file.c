@@ -12,7 +12,11 @@
 #include "fansync/log.h"
 #include "log/files.h"
 
-enum { CHUNK = 64 * 1024, LOCK_WAIT_MS = 10000 };
+enum {
+    CHUNK = 64 * 1024,
+    LOCK_WAIT_MS = 10000,
+    TOLD = 10, /* bad lines of a file */
+};
 
 /* A file being read. */
 struct reading {
@@ -29,11 +33,12 @@ struct reading {
 
 static void complain(struct reading *r, const char *what, struct slice line)
 {
-    struct buf b = BUF_INIT;
-    synclog_escape(&b, line);
-    log_msg(LOG_ERR, "%s: line %zu: %s: \"%s\"", r->name, r->line, what, buf_cstr(&b));
-    buf_free(&b);
-    r->bad++;
+    if (r->bad++ < TOLD) {
+        struct buf b = BUF_INIT;
+        synclog_escape(&b, line);
+        log_msg(LOG_ERR, "%s: line %zu: %s: \"%s\"", r->name, r->line, what, buf_cstr(&b));
+        buf_free(&b);
+    }
     if (r->bad_lines) {
         buf_add(r->bad_lines, line.p, line.n);
         buf_addc(r->bad_lines, '\n');
@@ -113,6 +118,8 @@ static struct err *read_fd(const char *name, int fd, synclog_fn fn, void *ctx, s
 {
     struct reading r = { .name = name, .fn = fn, .ctx = ctx, .line = 1, .bad_lines = bad_lines };
     struct err *e = read_all(&r, fd);
+    if (r.bad > TOLD)
+        log_msg(LOG_ERR, "%s: %zu more bad lines", name, r.bad - TOLD);
     *bad = r.bad;
     buf_free(&r.buf);
     arena_free(&r.arena);

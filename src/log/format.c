@@ -5,7 +5,7 @@
  */
 #include "fansync/synclog.h"
 
-enum { LONGEST_IN_MESSAGE = 400 };
+enum { LONGEST_IN_MESSAGE = 100 };
 
 /* Cyrus's writers quote for these, and readers end a bare argument at any white space. */
 static bool needs_quotes(struct slice s)

@@ -44,6 +44,7 @@ struct tailer *tailer_new(const struct tailer_options *options)
 
 static void free_folder(struct folder *f)
 {
+    rejects_tell_rest(f, true);
     if (f->lock_fd >= 0)
         retire_last(f); /* an idle log is left empty */
     while (f->segments)

@@ -125,6 +125,7 @@ static bool drain(struct folder *f)
     for (struct segment *s = f->segments; s; s = s->next) {
         if (s->phase == BARRIER)
             pass_barrier(f, s);
+        rejects_release(f, s);
         if (s->phase != BARRIER && s->phase != DRAINING)
             continue;
         if (segment_read(f, s) == READ_END && s->phase == DRAINING) {
@@ -155,7 +156,7 @@ static void check_size(struct folder *f, struct segment *s)
     if (fstat(s->fd, &st) == 0 && (uint64_t)st.st_size < s->off) {
         folder_say(f, LOG_WARNING, "%s was truncated by somebody else", f->log);
         s->off = 0;
-        s->skipping = false;
+        s->skipping = s->held = false;
     }
 }
 
@@ -201,6 +202,7 @@ static bool still_ours(struct folder *f)
 void folder_look(struct folder *f)
 {
     f->wake_ms = f->tailer->now_ms + LOOK_MS;
+    rejects_tell_rest(f, false);
     if (!still_ours(f))
         return;
     for (int i = 0; turn(f); i++) {

@@ -44,6 +44,9 @@ struct segment {
     uint64_t off;     /* where the next line begins; what is before it was handed out */
     bool unfinished;  /* bytes behind off that do not end in a newline, at the last look */
     bool skipping;    /* off is in the middle of a line that is too long */
+    bool held;          /* bad lines from unkept on are nowhere but in it: tail_reject.c */
+    uint64_t unkept;
+    uint64_t long_line; /* skipping: where it begins */
     int64_t begun_ms; /* when its first line was read */
     int64_t read_ms;  /* when its last one was */
 };
@@ -67,6 +70,8 @@ struct folder {
     struct segment *segments; /* oldest first */
     struct foreign foreign;
     struct buf rejects;       /* bad lines not yet in the file */
+    int64_t rejects_minute_ms; /* when the minute began in which so many were told, so many not */
+    unsigned rejects_told, rejects_untold;
     char *said;               /* the last complaint, and when: see folder_say */
     int64_t said_ms;
     int64_t compacted_ms, rotated_ms, unlinked_ms, checked_ms;
@@ -112,8 +117,17 @@ enum read_result {
 enum read_result segment_read(struct folder *f, struct segment *s);
 /* The rest of a file that nobody writes any more ends without newline: rejects it. */
 void segment_reject_rest(struct folder *f, struct segment *s);
+
+/* tail_reject.c: a bad line, told and kept. One that is too long comes in pieces. */
+void reject_line(struct folder *f, struct segment *s, uint64_t off, struct slice line, const char *why);
+void reject_begins(struct folder *f, struct segment *s, struct slice piece, const char *why);
+void reject_goes_on(struct folder *f, struct segment *s, struct slice piece, bool ended);
 /* Writes f->rejects to its file; false if that failed. */
 bool rejects_flush(struct folder *f);
+/* If the segment is held and the file can be written again, it is read again. */
+void rejects_release(struct folder *f, struct segment *s);
+/* How many were not told, when their minute is over, or now. */
+void rejects_tell_rest(struct folder *f, bool now);
 
 /* tail_retire.c */
 void retire_drained(struct folder *f);

@@ -16,13 +16,10 @@
 #include "fansync/log.h"
 #include "fansync/mem.h"
 #include "fansync/synclog.h"
-#include "log/append.h"
 
 enum {
     FIRST_CHUNK = 64 * 1024,
     ONE_TURN = 1 << 20,     /* bytes read before other folders have their turn */
-    MOST_REJECTS = 1 << 20, /* bytes of bad lines in memory while their file cannot be written */
-    REJECTS_WAIT_MS = 50,
 };
 
 struct segment *segment_new(struct folder *f, int fd, enum segment_name name, enum segment_phase phase)
@@ -53,35 +50,7 @@ void segment_free(struct folder *f, struct segment *s)
 bool segment_settled(const struct folder *f, const struct segment *s)
 {
     const struct tail_hooks *h = &f->tailer->o.hooks;
-    return buf_len(&f->rejects) == 0 && (s->slot < 0 || h->settled(h->ctx, s->slot));
-}
-
-bool rejects_flush(struct folder *f)
-{
-    if (buf_len(&f->rejects) == 0)
-        return true;
-    struct err *e = append_within(f->rejected, buf_slice(&f->rejects), REJECTS_WAIT_MS);
-    if (e) {
-        folder_say(f, LOG_ERR, "%s", e->msg);
-        err_free(e);
-        folder_wake(f, RETRY_MS);
-        return false;
-    }
-    buf_clear(&f->rejects);
-    return true;
-}
-
-/* Told, and kept for the operator: the bytes are not lost when the log is emptied. */
-static void reject(struct folder *f, const struct segment *s, uint64_t off, struct slice line, const char *why)
-{
-    struct buf b = BUF_INIT;
-    synclog_escape(&b, line);
-    log_msg(LOG_ERR, "%s: offset %llu: %s: \"%s\"", s->name == NAMED_RUN ? f->run : f->log,
-            (unsigned long long)off, why, buf_cstr(&b));
-    buf_free(&b);
-    buf_add(&f->rejects, line.p, line.n);
-    buf_addc(&f->rejects, '\n');
-    f->stats.rejected++;
+    return buf_len(&f->rejects) == 0 && !s->held && (s->slot < 0 || h->settled(h->ctx, s->slot));
 }
 
 static void hand_out(struct folder *f, struct segment *s, uint64_t off, struct slice line)
@@ -92,7 +61,7 @@ static void hand_out(struct folder *f, struct segment *s, uint64_t off, struct s
     struct err *e = line.n > SYNCLOG_LONGEST_LINE ? err_new(ERR_CORRUPT, "Line too long")
                                                  : synclog_parse(&t->arena, line, &action, &any);
     if (e) {
-        reject(f, s, off, line, e->msg);
+        reject_line(f, s, off, line, e->msg);
     } else if (any) {
         f->stats.records++;
         t->o.hooks.record(t->o.hooks.ctx, f->source, s->slot, &action);
@@ -108,8 +77,7 @@ static size_t split(struct folder *f, struct segment *s, struct slice bytes)
     for (const char *lf; (lf = memchr(bytes.p + used, '\n', bytes.n - used)) != NULL;) {
         struct slice line = slice_of(bytes.p + used, (size_t)(lf - bytes.p) - used);
         if (s->skipping) {
-            buf_add(&f->rejects, line.p, line.n);
-            buf_addc(&f->rejects, '\n');
+            reject_goes_on(f, s, line, true);
             s->skipping = false;
         } else {
             hand_out(f, s, s->off + used, line);
@@ -123,9 +91,9 @@ static size_t split(struct folder *f, struct segment *s, struct slice bytes)
 static void reject_piece(struct folder *f, struct segment *s, struct slice bytes)
 {
     if (!s->skipping)
-        reject(f, s, s->off, bytes, "Line too long");
+        reject_begins(f, s, bytes, "Line too long");
     else
-        buf_add(&f->rejects, bytes.p, bytes.n);
+        reject_goes_on(f, s, bytes, false);
     s->skipping = true;
     s->off += bytes.n;
 }
@@ -170,7 +138,7 @@ static enum read_result read_turn(struct folder *f, struct segment *s)
     while (s->off < end) {
         ssize_t n = fill(f, s, want);
         struct slice bytes = buf_slice(&f->tailer->chunk);
-        if (n < 0 || buf_len(&f->rejects) > MOST_REJECTS)
+        if (n < 0)
             return READ_STUCK;
         s->unfinished = n > 0 && bytes.p[n - 1] != '\n';
         if (n == 0)
@@ -195,8 +163,7 @@ static enum read_result read_turn(struct folder *f, struct segment *s)
 
 enum read_result segment_read(struct folder *f, struct segment *s)
 {
-    if (!rejects_flush(f) && buf_len(&f->rejects) > MOST_REJECTS)
-        return READ_STUCK;
+    rejects_release(f, s);
     enum read_result r = read_turn(f, s);
     rejects_flush(f);
     if (r == READ_MORE)
@@ -208,7 +175,7 @@ void segment_reject_rest(struct folder *f, struct segment *s)
 {
     ssize_t n = s->unfinished ? fill(f, s, 2 * SYNCLOG_LONGEST_LINE) : 0;
     if (n > 0)
-        reject(f, s, s->off, buf_slice(&f->tailer->chunk), "The last line does not end in a newline");
+        reject_line(f, s, s->off, buf_slice(&f->tailer->chunk), "The last line does not end in a newline");
     s->unfinished = false;
     rejects_flush(f);
 }

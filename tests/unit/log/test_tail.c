@@ -364,6 +364,77 @@ static void the_log_stays_while_bad_lines_cannot_be_kept(void **state)
     assert_string_equal(content_of("rejected"), "FOO x\n");
 }
 
+/* n lines of 64 bytes. */
+static void append_bad_lines(size_t n)
+{
+    struct buf b = BUF_INIT;
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b, "FOO %059zu\n", i);
+    daemon_appends(buf_cstr(&b));
+    buf_free(&b);
+}
+
+static void run_until_rejected(uint64_t n)
+{
+    while (stats().rejected < n)
+        run_ms(5);
+}
+
+static void end_following(void)
+{
+    tailer_free(tailer);
+    tailer = NULL;
+}
+
+static off_t size_of(const char *name)
+{
+    struct stat st;
+    return stat(scratch_path(name), &st) < 0 ? -1 : st.st_size;
+}
+
+enum { MB = 1 << 20, BAD = 2 * MB / 64 };
+
+static void the_log_goes_on_while_more_bad_lines_than_memory_takes_cannot_be_kept(void **state)
+{
+    (void)state;
+    mkdir(scratch_path("rejected"), 0700);
+    follow_with((struct tailer_options){ .grow_bytes = 64 * MB });
+    daemon_appends("MAILBOX a\n");
+    append_bad_lines(BAD);
+    daemon_appends("MAILBOX b\n");
+    run_until_told(5);
+    assert_string_equal(told(), "[a b ");
+    assert_int_equal(size_of("log"), 2 * MB + 20);
+    rmdir(scratch_path("rejected"));
+    while (size_of("log") > 0)
+        run_ms(10);
+    assert_true(size_of("rejected") >= 2 * MB);
+}
+
+static void few_of_many_bad_lines_are_told(void **state)
+{
+    (void)state;
+    follow();
+    append_bad_lines(1000);
+    run_until_rejected(1000);
+    end_following();
+    assert_int_equal(times_said("Unknown action type"), 10);
+    assert_said("/log: 990 more bad lines, see ");
+}
+
+static void what_is_kept_of_bad_lines_is_bounded(void **state)
+{
+    (void)state;
+    follow();
+    for (int i = 1; i <= 20; i++) {
+        append_bad_lines(BAD);
+        run_until_rejected((uint64_t)i * BAD);
+    }
+    end_following();
+    assert_in_range(size_of("rejected"), 1, 20 * MB);
+    assert_in_range(size_of("rejected.1"), 1, 20 * MB);
+}
+
 static void a_line_that_is_too_long_is_kept_and_passed_over(void **state)
 {
     size_t n = 5 << 20;
@@ -719,6 +790,9 @@ int main(void)
         WITH_FOLDER(nothing_is_read_while_no_slot_is_free),
         WITH_FOLDER(bad_lines_are_told_and_kept_and_cost_nothing_else),
         WITH_FOLDER(the_log_stays_while_bad_lines_cannot_be_kept),
+        WITH_FOLDER(the_log_goes_on_while_more_bad_lines_than_memory_takes_cannot_be_kept),
+        WITH_FOLDER(few_of_many_bad_lines_are_told),
+        WITH_FOLDER(what_is_kept_of_bad_lines_is_bounded),
         WITH_FOLDER(a_line_that_is_too_long_is_kept_and_passed_over),
         WITH_FOLDER(a_log_renamed_by_another_is_read_to_its_end),
         WITH_FOLDER(a_foreign_log_run_is_left_alone_until_it_stands_still),
