@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -163,6 +164,14 @@ struct err *process_parse_umask(const char *text, mode_t *out)
     return NULL;
 }
 
+/* A core, or another process of the same user, would have the passwords. Nothing that we start needs more rights
+ * than we have: the master's own sync_server runs as the same user. */
+static void give_up_privileges(bool debug)
+{
+    if (prctl(PR_SET_DUMPABLE, debug ? 1L : 0L, 0L, 0L, 0L) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0)
+        log_msg(LOG_WARNING, "prctl: %s", strerror(errno)); /* an old kernel: as it was */
+}
+
 /* Each channel has some ten descriptors: the customary 1024 would do for 64 channels only. */
 static void raise_descriptors(void)
 {
@@ -191,6 +200,7 @@ struct config *process_configure(const struct options *o)
         process_fatal(EX_USAGE, "must run as the Cyrus user");
     }
     umask(mask);
+    give_up_privileges(config_switch(c, "debug"));
     raise_descriptors();
     return c;
 }

@@ -23,7 +23,7 @@
 /* Writable for appending, and readable for a look at its last byte. */
 static struct err *open_log(const char *path, int *fd, bool *created)
 {
-    const int flags = O_RDWR | O_APPEND | O_CLOEXEC;
+    const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
     *created = false;
     *fd = open(path, flags);
     if (*fd < 0 && errno == ENOENT) {

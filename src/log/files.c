@@ -94,7 +94,7 @@ struct err *files_make_folders(const char *path)
     struct err *e = NULL;
     for (char *slash = strchr(folder + 1, '/'); slash && !e; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+        if (mkdir(folder, 0700) < 0 && errno != EEXIST)
             e = err_errno("%s: cannot make the folder", folder);
         *slash = '/';
     }

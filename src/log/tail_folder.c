@@ -54,7 +54,7 @@ struct segment *folder_named(const struct folder *f, enum segment_name name)
 /* A log-run left by a process that ended, or by a foreign one that went away. */
 static void adopt_run(struct folder *f)
 {
-    int fd = open(f->run, O_RDWR | O_CLOEXEC);
+    int fd = open(f->run, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     f->foreign.seen = false;
     if (fd < 0 && errno != ENOENT) {
         folder_say(f, LOG_ERR, "Failed to open %s: %s", f->run, strerror(errno));
@@ -139,7 +139,7 @@ static bool drain(struct folder *f)
 
 static struct segment *open_log(struct folder *f)
 {
-    int fd = open(f->log, O_RDWR | O_CLOEXEC);
+    int fd = open(f->log, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0)
         return segment_new(f, fd, NAMED_LOG, GROWING);
     if (errno != ENOENT) {

@@ -34,7 +34,7 @@ static struct err *taken(int fd, const char *lock)
 struct err *own_take(const char *folder, const char *lock, int *fd)
 {
     TRY(files_make_folders(lock));
-    *fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    *fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd < 0)
         return err_errno("%s: cannot open", lock);
     struct err *e = NULL;

@@ -196,7 +196,7 @@ bool retire_handover(struct folder *f)
     }
     if (!try_move_aside(f))
         return false;
-    int fd = open(f->run, O_RDWR | O_CLOEXEC);
+    int fd = open(f->run, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         folder_say(f, LOG_ERR, "Failed to open %s: %s", f->run, strerror(errno));
         f->started = false; /* take it as one that was left over */

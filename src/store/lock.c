@@ -100,7 +100,7 @@ static struct err *make_folders(const struct paths *p, const char *path)
 
 static int open_lock_file(const struct paths *p, const char *path)
 {
-    return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666 & ~p->umask);
+    return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666 & ~p->umask);
 }
 
 struct err *lock_file(const struct paths *p, const char *path, enum lock_mode mode, int64_t wait_ms, int *fd)

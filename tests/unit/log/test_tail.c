@@ -622,7 +622,7 @@ static void missing_folders_are_made_and_removed_ones_made_again(void **state)
     assert_ok(tailer_add(tailer, path, "east:"));
     umask(old);
     assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0755);
+    assert_int_equal(st.st_mode & 0777, 0700);
     assert_ok(synclog_append(scratch_path("sync/east/log"), slice_str("MAILBOX a\n")));
     run_ms(20);
     assert_string_equal(told(), "[east:a ]");
