@@ -166,6 +166,28 @@ static void an_empty_shell_on_the_replica_can_have_nothing_forgotten(void **stat
     assert_int_equal(verdict(&m, &r, NULL), MAILBOX_UPDATE);
 }
 
+static void a_merged_header_has_the_higher_of_each_counter(void **state)
+{
+    (void)state;
+    struct mailbox_header m = master(), out;
+    struct replica_mailbox r = in_step_with(&m);
+    r.foldermodseq = m.entry.foldermodseq = 5;
+    out = diff_merged_header(&m, &r);
+    assert_memory_equal(&out, &m, sizeof m);
+    r.highestmodseq++;
+    r.uidvalidity++;
+    r.last_uid++;
+    r.foldermodseq++;
+    out = diff_merged_header(&m, &r);
+    assert_int_equal(out.highestmodseq, r.highestmodseq);
+    assert_int_equal(out.uidvalidity, r.uidvalidity);
+    assert_int_equal(out.last_uid, r.last_uid);
+    assert_int_equal(out.entry.foldermodseq, r.foldermodseq);
+    r.highestmodseq = r.foldermodseq = r.uidvalidity = r.last_uid = 0;
+    out = diff_merged_header(&m, &r);
+    assert_memory_equal(&out, &m, sizeof m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_replica_that_is_ahead_needs_a_full_comparison),
         cmocka_unit_test(expunges_forgotten_since_the_replicas_state_need_a_full_comparison),
         cmocka_unit_test(an_empty_shell_on_the_replica_can_have_nothing_forgotten),
+        cmocka_unit_test(a_merged_header_has_the_higher_of_each_counter),
     };
     return cmocka_run_group_tests_name("diff: mailbox", tests, NULL, NULL);
 }

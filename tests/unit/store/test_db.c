@@ -352,6 +352,21 @@ static void a_skiplist_is_replayed_to_its_last_commit(void **state)
         assert_damaged(scratch_write("s.db", bytes, cut), DB_TEXT_REFUSED, 0, "offset");
 }
 
+/* As Cyrus leaves one that it has compacted. */
+static void the_sorted_part_of_a_skiplist_is_replayed_too(void **state)
+{
+    char bytes[512];
+    size_t n = skiplist_sample(bytes);
+    (void)state;
+    bytes[0x2b] = (char)0xb4; /* where the log begins */
+    bytes[0x93] = 1;          /* "a" stands in order */
+    for (size_t cut = 0xb4; cut <= n; cut++)
+        assert_contents(scratch_write("s.db", bytes, cut), DB_TEXT_REFUSED, 0, "",
+                        cut < 0xd8 ? "a=1;" : cut < 0xe4 ? "a=1;bb=22;" : "bb=22;");
+    for (size_t cut = 0x90; cut < 0xb4; cut++)
+        assert_damaged(scratch_write("s.db", bytes, cut), DB_TEXT_REFUSED, 0, "offset");
+}
+
 static void a_clean_skiplist_is_searched_in_the_file(void **state)
 {
     char bytes[512];
@@ -464,6 +479,12 @@ static void mailbox_order_puts_the_dot_first(void **state)
     assert_true(mbox_cmp(slice_of("a\x01", 2), slice_str("a.")) > 0);
     assert_true(mbox_cmp(slice_of("a\0", 2), slice_str("a\t")) < 0);
     assert_true(mbox_cmp(slice_str("a\xff"), slice_str("az")) > 0);
+    for (int x = 0; x < 256; x++)
+        for (int y = 0; y < x; y++) {
+            char a = (char)x, b = (char)y;
+            bool ends = x == '\n' && y == '\t'; /* no name has either */
+            assert_int_equal(mbox_cmp(slice_of(&a, 1), slice_of(&b, 1)) == 0, ends);
+        }
 }
 
 int main(void)
@@ -480,6 +501,7 @@ int main(void)
         cmocka_unit_test(long_values_are_read_in_both_ways),
         cmocka_unit_test(a_twoskip_in_mailbox_order_needs_the_flag),
         cmocka_unit_test(a_skiplist_is_replayed_to_its_last_commit),
+        cmocka_unit_test(the_sorted_part_of_a_skiplist_is_replayed_too),
         cmocka_unit_test(a_clean_skiplist_is_searched_in_the_file),
         cmocka_unit_test(a_damaged_skiplist_never_crashes_the_reader),
         cmocka_unit_test(a_skiplist_node_of_unknown_type_is_damage_even_after_a_crash),

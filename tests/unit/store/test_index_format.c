@@ -171,6 +171,17 @@ static void a_record_count_that_overflows_is_an_error(void **state)
     free(im.p);
 }
 
+static void a_header_that_gives_itself_another_length_is_an_error(void **state)
+{
+    (void)state;
+    struct index_image im = build_index(17, 1);
+    struct index_header h;
+    put32(im.p + 12, im.header_size - 4);
+    seal_header(&im);
+    assert_err(index_parse_header("f", bytes(&im, 0), im.header_size, im.n, &h), ERR_CORRUPT, "header of an unexpected size");
+    free(im.p);
+}
+
 static void highestmodseq_zero_counts_as_one(void **state)
 {
     (void)state;
@@ -194,6 +205,7 @@ int main(void)
         cmocka_unit_test(any_flipped_bit_of_a_record_is_an_error_that_names_it),
         cmocka_unit_test(versions_without_guids_or_of_the_future_are_not_supported),
         cmocka_unit_test(a_record_count_that_overflows_is_an_error),
+        cmocka_unit_test(a_header_that_gives_itself_another_length_is_an_error),
         cmocka_unit_test(highestmodseq_zero_counts_as_one),
     };
     return cmocka_run_group_tests_name("store: index format", tests, NULL, NULL);

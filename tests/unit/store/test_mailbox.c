@@ -86,6 +86,7 @@ static void a_snapshot_has_header_and_records(void **state)
     assert_int_equal(h->nuserflags, 3);
     assert_slice(h->userflags[2], "three");
     assert_int_equal(h->last_uid, 1010);
+    assert_int_equal(h->deletedmodseq, 1004);
     assert_int_equal(r.n, 4);
     assert_int_equal(r.uid[3], 40);
     assert_true(r.flags[EXPUNGED_RECORD] & REC_EXPUNGED);
