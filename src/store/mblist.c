@@ -394,3 +394,33 @@ void mblist_former_names(const struct mblist *l, struct arena *a, const struct n
     }
     arena_free(&scratch);
 }
+
+static bool has_former_name(const struct dlist *entry, struct slice key)
+{
+    struct slice type, name;
+    const struct dlist *former = dlist_get(entry, "H");
+    if (dlist_str(entry, "T", &type) && memchr(type.p, 'd', type.n))
+        return false;
+    for (const struct dlist *d = former && former->type == DLIST_LIST ? former->first : NULL; d; d = d->next)
+        if (dlist_str(d, "N", &name) && slice_eq(name, key))
+            return true;
+    return false;
+}
+
+bool mblist_is_former_name(const struct mblist *l, struct slice key)
+{
+    struct arena scratch = ARENA_INIT;
+    bool found = false;
+    for (size_t i = 0; i < l->ids.n && !found; i++) {
+        const struct db_row *row = &l->ids.row[i];
+        struct dlist *v;
+        if (!memmem(row->value.p, row->value.n, key.p, key.n))
+            continue;
+        struct err *err = dlist_parse(&scratch, row->value, &v);
+        found = !err && has_former_name(v, key);
+        err_free(err); /* told by whoever asks for that very uniqueid */
+        arena_reset(&scratch);
+    }
+    arena_free(&scratch);
+    return found;
+}

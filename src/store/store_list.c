@@ -308,6 +308,20 @@ struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out)
     return e;
 }
 
+struct err *store_name_moved_on(struct store *s, struct slice name, bool *out)
+{
+    struct arena scratch = ARENA_INIT;
+    struct mblist *l = NULL;
+    struct mbname m = names_from_internal(&scratch, &s->names, name);
+    struct err *err = store_list_get(s, &l);
+    if (!err) {
+        *out = mblist_is_former_name(l, mblist_key(l, &scratch, &s->names, &m));
+        store_list_put(s, l);
+    }
+    arena_free(&scratch);
+    return err;
+}
+
 struct err *store_former_names(struct store *s, struct arena *a, const struct slice *uniqueid, size_t n,
                                struct slice **names, size_t *nnames)
 {

@@ -158,6 +158,32 @@ static bool has_mailbox_of_others(struct unit *u)
     return false;
 }
 
+/* Besides copies in the deleted tree. */
+static bool has_mailbox(struct unit *u)
+{
+    const struct replica_mailbox_list *l = &u->replica.mailboxes;
+    for (size_t i = 0; i < l->n; i++)
+        if (names_from_internal(&u->arena, store_names(u->engine->o.store), l->m[i].name).deleted_time == 0)
+            return true;
+    return false;
+}
+
+/*
+ * The replica has no mailbox of the user's any more, but tells subscriptions and the like: it finds them by a tombstone
+ * of the INBOX. If that was renamed, they are those of the user who has it now, and UNUSER would delete them.
+ */
+static bool has_settings_of_another(struct unit *u, struct slice inbox)
+{
+    const struct replica_state *r = &u->replica;
+    bool moved_on = false;
+    if (has_mailbox(u) || r->subscriptions.n + r->seen.n + r->scripts.n == 0)
+        return false;
+    struct err *err = store_name_moved_on(u->engine->o.store, inbox, &moved_on);
+    if (err)
+        unit_fail(u, err);
+    return err || moved_on;
+}
+
 static struct err *send_unuser(struct unit *u)
 {
     struct mbentry here;
@@ -174,7 +200,7 @@ static struct err *send_unuser(struct unit *u)
         unit_fail(u, err_new(ERR_BUSY, "user " SLICE_FMT " has been made again", SLICE_ARG(userid)));
         return NULL;
     }
-    if (has_mailbox_of_others(u))
+    if (has_mailbox_of_others(u) || has_settings_of_another(u, inbox))
         return NULL;
     if (u->engine->o.cache)
         cache_drop_tree(&u->engine->remembered, inbox);

@@ -249,3 +249,30 @@ def test_what_was_renamed_across_users_is_found_by_its_tombstone(here, args):
         assert pair.differences(sieve_mailboxes=False) == []
         assert has_crashed(pair.replica) == []
         assert "user/anna" not in str(pair.replica.imap().list())
+
+
+# --- a user who was renamed, and a successor who came and went ------------------------------------------
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+@pytest.mark.parametrize("version", ["3.6.1", "3.10.2", "3.12.4"])
+def test_deleting_a_successor_takes_nothing_from_the_renamed_user(version, batches):
+    """The replica never had the successor: its tombstone of the name is the renamed user's."""
+    with make_pair(conf=CONF, install=install(version), replica_install=install(version)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        rename(pair.master, "user/anna", "user/berta")
+        if batches == 2:
+            ours(pair.master, "-R", "-f", log)
+            log.unlink(missing_ok=True)
+        with pair.master.imap() as admin:
+            admin.create("user/anna")
+        delete_user(pair.master, "anna")
+        ours(pair.master, "-R", "-f", log)
+        # Asked for anna, the replica tells of berta: her tombstone is the only one of that name there.
+        assert [line for line in pair.differences() if not line.startswith("user anna ")] == []
+        with pair.replica.imap("berta") as c:
+            assert "INBOX/sub" in str(c.command("LSUB", '""', '"*"'))

@@ -243,6 +243,22 @@ static void former_names_are_known(void **state)
     assert_false(renamed);
 }
 
+static void a_name_has_moved_on_if_one_that_lives_had_it(void **state)
+{
+    static const struct { const char *name; bool moved_on; } rows[] = {
+        { "user.c", true }, { "user.b", false }, { "user.d", false }, { "user", false },
+    };
+    (void)state;
+    scratch_write_text("mailboxes.db", coded("Iid-b\t%(N user.b T e H (%(N user.c T ed)))\n"
+                                             "Iid-x\t%(N user.x T ed H (%(N user.d T ed)))\nNuser.b\t%(T e I id-b)\n"));
+    assert_ok(open_with(""));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool moved_on;
+        assert_ok(store_name_moved_on(store, slice_str(rows[i].name), &moved_on));
+        assert_int_equal(moved_on, rows[i].moved_on);
+    }
+}
+
 static void former_names_are_those_of_tombstones(void **state)
 {
     struct slice ids[] = { slice_str("id-a"), slice_str("id-b"), slice_str("nobody") }, *names;
@@ -544,6 +560,7 @@ int main(void)
         cmocka_unit_test_teardown(a_malformed_acl_is_an_error_that_names_the_entry, close_store),
         cmocka_unit_test_teardown(a_uniqueid_whose_name_is_nobodys_any_more_is_not_found, close_store),
         cmocka_unit_test_teardown(former_names_are_known, close_store),
+        cmocka_unit_test_teardown(a_name_has_moved_on_if_one_that_lives_had_it, close_store),
         cmocka_unit_test_teardown(former_names_are_those_of_tombstones, close_store),
         cmocka_unit_test(what_is_remote_moving_or_reserved_is_neither_live_nor_gone),
         cmocka_unit_test_teardown(a_changed_list_is_noticed, close_store),

@@ -64,6 +64,16 @@ struct err *store_seen(struct store *s, struct arena *a, struct slice userid, st
     return read_it("seen");
 }
 
+static bool moved_on;
+
+struct err *store_name_moved_on(struct store *s, struct slice name, bool *out)
+{
+    (void)s;
+    assert_slice(name, "user.a");
+    *out = moved_on;
+    return read_it("former names");
+}
+
 struct err *store_server_annotations(struct store *s, struct arena *a, struct annotation_list *out)
 {
     (void)s;
@@ -475,6 +485,21 @@ static void a_user_without_an_inbox_here_is_deleted_there(void **state)
     no_error();
 }
 
+static void settings_of_the_user_who_has_the_inbox_now_are_not_deleted(void **state)
+{
+    struct slice name = slice_str("user.a");
+    (void)state;
+    unuser();
+    unit.replica.mailboxes.n = 0;
+    unit.replica.subscriptions = (struct subscription_list){ &name, 1 };
+    sends("APPLY UNUSER a\n");
+    moved_on = true;
+    sends("");
+    unit.replica.subscriptions.n = 0;
+    sends("APPLY UNUSER a\n");
+    moved_on = false;
+}
+
 static void a_user_who_is_here_again_is_not_deleted(void **state)
 {
     (void)state;
@@ -546,6 +571,7 @@ int main(void)
         TEST(the_servers_annotations_become_the_masters),
         TEST(what_is_one_object_asks_what_it_needs),
         TEST(a_user_without_an_inbox_here_is_deleted_there),
+        TEST(settings_of_the_user_who_has_the_inbox_now_are_not_deleted),
         TEST(a_user_who_is_here_again_is_not_deleted),
         TEST(a_user_whose_folder_has_another_name_here_is_not_deleted),
         TEST(a_user_is_not_deleted_after_a_list_that_cannot_be_read),
