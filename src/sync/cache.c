@@ -152,8 +152,8 @@ static bool make_file(const char *path)
 /* *usable false: the file is about something else, or cannot be read. */
 static int open_db(struct cache *c, bool fresh, bool *usable)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
-                      SQLITE_OPEN_NOFOLLOW;
+    /* Not SQLITE_OPEN_NOFOLLOW, which refuses a link anywhere in the path: a site's folder may be one. */
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     *usable = fresh;
     if (fresh && !make_file(c->path))
         return SQLITE_CANTOPEN;

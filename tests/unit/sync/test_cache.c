@@ -246,6 +246,19 @@ static void a_folder_that_is_removed_and_made_again_gets_a_new_file(void **state
     assert_true(has(s, "user.c", NULL));
 }
 
+/* A site's configuration directory often is a link. */
+static void a_folder_may_be_a_link(void **state)
+{
+    struct scene *s = *state;
+    char link[80], path[96];
+    snprintf(link, sizeof link, "%s-link", s->folder);
+    snprintf(path, sizeof path, "%s/cache", link);
+    assert_int_equal(symlink(s->folder, link), 0);
+    struct err *err = cache_open(path, "east", &s->c);
+    unlink(link);
+    assert_ok(err);
+}
+
 /* ---- damage: each in a process of its own, which must end by itself ---- */
 
 enum { FILE_MOST = 1 << 20, DAMAGES = 64, PAGE = 4096 };
@@ -397,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_name_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_another_process_uses_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_is_removed_and_made_again_gets_a_new_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_may_be_a_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_damage_of_the_file_ends_the_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_is_no_fault, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_killed_process_leaves_a_usable_cache, set_up, tear_down),
