@@ -134,10 +134,10 @@ struct err *store_owner_modseq(struct store *s, struct slice name, uint64_t *out
  * Cyrus kept them before 3.6 (spec/store.md §6.4).
  */
 struct err *store_sieve(struct store *s, struct arena *a, struct slice userid, struct sieve_list *out);
-/* Does this Cyrus keep scripts as messages (3.6 and later)? */
 /* Whether there are scripts in his sieve folder: of a user without a #sieve mailbox, those that were
  * not moved into one since Cyrus was upgraded from before 3.6. */
 struct err *store_has_sieve_files(struct store *s, struct arena *a, struct slice userid, bool *out);
+/* Does this Cyrus keep scripts as messages (3.6 and later)? */
 struct err *store_has_sieve_mailboxes(struct store *s, bool *out);
 
 /* *found false: no such root. */

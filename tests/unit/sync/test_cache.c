@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,7 +84,9 @@ static void what_is_put_comes_back_whole_also_after_a_reopening(void **state)
 {
     struct scene *s = *state;
     struct replica_mailbox r;
+    struct stat st;
     reopen(s, "east");
+    assert_true(stat(s->path, &st) == 0 && (st.st_mode & 0777) == 0600);
     put(s, "user.fred");
     assert_false(has(s, "user.fred", NULL));
     cache_commit(s->c, &s->l);
