@@ -31,7 +31,7 @@ def subject(text):
 class World:
     def __init__(self, master, replica, users, rng, deletions, forgetting, kinds=None):
         self.master, self.replica, self.users, self.rng = master, replica, list(users), rng
-        self.shared, self.number, self.kinds = [], 0, kinds
+        self.shared, self.number, self.kinds, self.deletions = [], 0, kinds, deletions
         self.choice = [function for function, weight, deletes, forgets in EDITS.values()
                        if (deletions or not deletes) and (forgetting or not forgets) for _ in range(weight)]
 
@@ -214,7 +214,8 @@ class World:
     # --- administrators: tools ----------------------------------------------------------
 
     def expire(self, server):
-        deleted = ("-D", "0") if self.rng.random() < .3 else ()
+        """Only the log tells of a user who is made again when the master has expired the old one."""
+        deleted = ("-D", "0") if self.rng.random() < .3 and (self.deletions or server is self.replica) else ()
         return self.tool(server, "cyr_expire", "-E", "0", "-X", "0", *deleted)
 
     @edit(forgets=True)
