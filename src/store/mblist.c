@@ -407,7 +407,18 @@ static bool has_former_name(const struct dlist *entry, struct slice key)
     return false;
 }
 
-bool mblist_is_former_name(const struct mblist *l, struct slice key)
+/* A deleted user's INBOX had his name, too. */
+static bool is_deleted_copy(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                            const struct dlist *entry)
+{
+    struct slice key, name;
+    struct err *err = dlist_str(entry, "N", &key) ? read_name(l, a, o, key, &name) : NULL;
+    bool is = dlist_str(entry, "N", &key) && !err && names_from_internal(a, o, name).deleted_time != 0;
+    err_free(err);
+    return is;
+}
+
+bool mblist_is_former_name(const struct mblist *l, const struct namespace_options *o, struct slice key)
 {
     struct arena scratch = ARENA_INIT;
     bool found = false;
@@ -417,7 +428,7 @@ bool mblist_is_former_name(const struct mblist *l, struct slice key)
         if (!memmem(row->value.p, row->value.n, key.p, key.n))
             continue;
         struct err *err = dlist_parse(&scratch, row->value, &v);
-        found = !err && has_former_name(v, key);
+        found = !err && has_former_name(v, key) && !is_deleted_copy(l, &scratch, o, v);
         err_free(err); /* told by whoever asks for that very uniqueid */
         arena_reset(&scratch);
     }

@@ -315,7 +315,7 @@ struct err *store_name_moved_on(struct store *s, struct slice name, bool *out)
     struct mbname m = names_from_internal(&scratch, &s->names, name);
     struct err *err = store_list_get(s, &l);
     if (!err) {
-        *out = mblist_is_former_name(l, mblist_key(l, &scratch, &s->names, &m));
+        *out = mblist_is_former_name(l, &s->names, mblist_key(l, &scratch, &s->names, &m));
         store_list_put(s, l);
     }
     arena_free(&scratch);

@@ -276,3 +276,16 @@ def test_deleting_a_successor_takes_nothing_from_the_renamed_user(version, batch
         assert [line for line in pair.differences() if not line.startswith("user anna ")] == []
         with pair.replica.imap("berta") as c:
             assert "INBOX/sub" in str(c.command("LSUB", '""', '"*"'))
+
+
+@pytest.mark.lab(conf=CONF)
+def test_a_deleted_user_leaves_no_settings_behind(pair):
+    """His INBOX lives on in the deleted tree, which makes it nobody's."""
+    make_shared(pair.master)
+    make_user(pair.master, "anna")
+    ours(pair.master, "-A")
+    log = pair.master.sync_log()
+    log.unlink()
+    delete_user(pair.master, "anna")
+    ours(pair.master, "-R", "-f", log)
+    assert [line for line in pair.differences() if " sieve " not in line] == []

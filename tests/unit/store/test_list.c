@@ -246,11 +246,12 @@ static void former_names_are_known(void **state)
 static void a_name_has_moved_on_if_one_that_lives_had_it(void **state)
 {
     static const struct { const char *name; bool moved_on; } rows[] = {
-        { "user.c", true }, { "user.b", false }, { "user.d", false }, { "user", false },
+        { "user.c", true }, { "user.b", false }, { "user.d", false }, { "user", false }, { "user.e", false },
     };
     (void)state;
     scratch_write_text("mailboxes.db", coded("Iid-b\t%(N user.b T e H (%(N user.c T ed)))\n"
-                                             "Iid-x\t%(N user.x T ed H (%(N user.d T ed)))\nNuser.b\t%(T e I id-b)\n"));
+                                             "Iid-x\t%(N user.x T ed H (%(N user.d T ed)))\n"
+                                             "Iid-y\t%(N DELETED.user.e.6B06AD59 T e H (%(N user.e T ed)))\nNuser.b\t%(T e I id-b)\n"));
     assert_ok(open_with(""));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bool moved_on;
