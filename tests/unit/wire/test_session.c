@@ -506,7 +506,7 @@ static struct err *answer_of_items(const char *verb, size_t n, uint64_t allowed)
 static void an_answer_is_as_long_as_what_was_asked_for(void **state)
 {
     (void)state;
-    assert_ok(answer_of_items("APPLY SUB", 30000, 0));
+    assert_ok(answer_of_items("APPLY SUB", 10000, 0)); /* well below: what an answer takes depends on how its bytes arrive */
     assert_fails(answer_of_items("APPLY SUB", 40000, 0), ERR_PROTOCOL, "the answer");
     assert_ok(answer_of_items("APPLY SUB", 40000, 1 << 20));
     assert_ok(answer_of_items("GET META", 40000, 0));
