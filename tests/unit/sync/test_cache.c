@@ -187,23 +187,34 @@ static void write_for_ever(struct scene *s, int told)
     }
 }
 
+/* A process that writes for ever, and has committed once. */
+static pid_t start_writer(struct scene *s)
+{
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        write_for_ever(s, ends[1]);
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    close(ends[0]);
+    return pid;
+}
+
+static void end_writer(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 /* A writer is killed over and over; what can be read is always whole. */
 static void a_killed_process_leaves_a_usable_cache(void **state)
 {
     struct scene *s = *state;
     for (int round = 0; round < 20; round++) {
-        int ends[2];
-        char byte;
-        assert_int_equal(pipe(ends), 0);
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0)
-            write_for_ever(s, ends[1]);
-        close(ends[1]);
-        assert_int_equal(read(ends[0], &byte, 1), 1);
-        close(ends[0]);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        end_writer(start_writer(s));
     }
     reopen(s, "east");
     assert_true(has(s, "user.u7", NULL));
@@ -216,19 +227,9 @@ static void a_file_that_another_process_uses_is_left_alone(void **state)
 {
     struct scene *s = *state;
     struct cache *other;
-    int ends[2];
-    char byte;
-    assert_int_equal(pipe(ends), 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        write_for_ever(s, ends[1]);
-    close(ends[1]);
-    assert_int_equal(read(ends[0], &byte, 1), 1);
-    close(ends[0]);
+    pid_t pid = start_writer(s);
     assert_err(cache_open(s->path, "east", &other), ERR_IO, "locked");
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    end_writer(pid);
     reopen(s, "east");
     assert_true(has(s, "user.u7", NULL));
 }

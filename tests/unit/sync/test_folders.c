@@ -11,6 +11,8 @@
 static struct engine engine;
 static struct engine_item item;
 static struct unit unit;
+
+#include "unit_end.h"
 static struct replica_mailbox there[8];
 static struct mbentry here[8];
 static struct whole_list whole;
@@ -157,19 +159,6 @@ static void plan_is(const char *want)
                  SLICE_ARG(unit.renames[i].from), SLICE_ARG(unit.renames[i].to));
     assert_string_equal(got, want);
     assert_int_equal(unit_wants_folders(&unit), *want != '\0');
-}
-
-static void no_error(void)
-{
-    if (unit.err)
-        fail_msg("%s", unit.err->msg);
-}
-
-static void fails_with(enum err_kind kind, const char *text)
-{
-    assert_non_null(unit.err);
-    assert_int_equal(unit.err->kind, kind);
-    assert_non_null(strstr(unit.err->msg, text));
 }
 
 /* ---- what is only on the replica ---- */

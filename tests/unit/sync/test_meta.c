@@ -11,6 +11,8 @@
 static struct engine engine;
 static struct engine_item item;
 static struct unit unit;
+
+#include "unit_end.h"
 static struct identity identity;
 static struct work work[4];
 static struct mailbox_header header[4];
@@ -175,19 +177,6 @@ static void sends(const char *want)
 {
     assert_ok(unit_meta(&unit));
     assert_sent(want);
-}
-
-static void no_error(void)
-{
-    if (unit.err)
-        fail_msg("%s", unit.err->msg);
-}
-
-static void fails_with(enum err_kind kind, const char *text)
-{
-    assert_non_null(unit.err);
-    assert_int_equal(unit.err->kind, kind);
-    assert_non_null(strstr(unit.err->msg, text));
 }
 
 /* ---- quotas ---- */

@@ -8,6 +8,8 @@
 static struct engine engine;
 static struct engine_item item;
 static struct unit unit;
+
+#include "unit_end.h"
 static struct whole_list whole;
 static struct mbentry entry[2];
 static struct sieve_script script[4];
@@ -118,14 +120,6 @@ static void sends(const char *want)
 {
     assert_ok(unit_sieve(&unit));
     assert_sent(want);
-}
-
-static void fails_with(enum err_kind kind, const char *text)
-{
-    assert_non_null(unit.err);
-    assert_int_equal(unit.err->kind, kind);
-    if (!strstr(unit.err->msg, text))
-        fail_msg("%s", unit.err->msg);
 }
 
 /* ---- one by one ---- */
