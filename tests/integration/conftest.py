@@ -61,6 +61,14 @@ def pair(request):
         yield made
 
 
+@pytest.fixture
+def fred(pair):
+    """The pair, with a user fred on the master who has nothing yet. Not replicated."""
+    with pair.master.imap() as admin:
+        admin.create("user/fred")
+    return pair
+
+
 @pytest.fixture(scope="session")
 def filled_template():
     """Stores of a filled pair of default options, already replicated; made when first wanted."""

@@ -10,6 +10,8 @@ import pytest
 
 from lab.clients import ours, start_ours, stock, stock_has_nothing_to_send
 from lab.dump import dump
+from lab.fill import plain_message as message
+from lab.fill import user_with_mail
 from lab.pair import Template, make_pair
 from lab.proxy import LOSE, Proxy
 
@@ -20,10 +22,6 @@ SCENES = {}
 def scene(function):
     SCENES[function.__name__] = function
     return function
-
-
-def message(text):
-    return f"Subject: {text}\r\n\r\nthe text of {text}\r\n".encode()
 
 
 def flag(c, box, uids, *flags):
@@ -259,10 +257,7 @@ def test_no_message_is_lost_that_nobody_expunged(both):
 
 @pytest.fixture
 def fred(pair):
-    with pair.master.imap() as admin:
-        admin.create("user/fred")
-    with pair.master.imap("fred") as c:
-        c.append("INBOX", *[message(str(i)) for i in range(4)])
+    user_with_mail(pair.master, "fred", *[message(str(i)) for i in range(4)])
     ours(pair.master, "-A")
     return pair
 

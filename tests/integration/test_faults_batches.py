@@ -40,24 +40,25 @@ def shared(pair):
     return pair
 
 
+def renamed_twice(shared):
+    """The records of a shared mailbox that was pub2, pub8 and is pub9."""
+    def edit():
+        with shared.master.imap() as admin:
+            admin.rename("pub2", "pub8")
+            admin.rename("pub8", "pub9")
+    return new_records(shared, edit)
+
+
 # --- chains ------------------------------------------------------------------------------------
 
 
 def test_a_shared_mailbox_renamed_twice_arrives_under_its_last_name(shared):
-    def edit():
-        with shared.master.imap() as admin:
-            admin.rename("pub2", "pub8")
-            admin.rename("pub8", "pub9")
-    replay(shared, new_records(shared, edit))
+    replay(shared, renamed_twice(shared))
     assert in_step(shared)
 
 
 def test_rolling_mode_moves_a_shared_mailbox_that_was_renamed_twice_before_it_looked(shared):
-    def edit():
-        with shared.master.imap() as admin:
-            admin.rename("pub2", "pub8")
-            admin.rename("pub8", "pub9")
-    new_records(shared, edit)
+    renamed_twice(shared)
     with start_ours(shared.master, "-R", "-o") as client:
         with shared.replica.imap() as admin:
             eventually(lambda: "pub9" in map(str, admin.list()), what="the mailbox's last name")
@@ -104,11 +105,7 @@ def test_a_chain_that_leads_through_three_owners_is_one_job(shared):
 
 def test_a_chain_that_fails_is_kept_whole(shared):
     """Half of it, tried again, would never be understood."""
-    def edit():
-        with shared.master.imap() as admin:
-            admin.rename("pub2", "pub8")
-            admin.rename("pub8", "pub9")
-    records = new_records(shared, edit)
+    records = renamed_twice(shared)
     with Proxy(shared.replica) as proxy:
         proxy.on("APPLY RENAME", "NO Something went wrong")
         run = ours(shared.master, "-R", "-1", conf=proxy.conf, check=False)

@@ -13,13 +13,6 @@ from lab.proxy import Proxy
 from lab.scripted import Scripted
 
 
-@pytest.fixture
-def fred(pair):
-    with pair.master.imap() as admin:
-        admin.create("user/fred")
-    return pair
-
-
 def greeting_without_end(peer):
     peer.flood(b"* XX\r\n" * 5000)
 

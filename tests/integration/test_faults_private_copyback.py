@@ -3,27 +3,25 @@
 That server speaks with nobody else, ends with the session that needed it, and never outlives the client.
 """
 import os
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from lab.clients import ours, start_ours, stock_has_nothing_to_send
 from lab.cyrus import installs
+from lab.fill import plain_message as message
+from lab.fill import user_with_mail
 from lab.pair import make_pair
 from lab.proxy import HOLD, Proxy
+from lab.waiting import eventually
 
-
-def message(text):
-    return f"Subject: {text}\r\n\r\nthe text of {text}\r\n".encode()
+soon = partial(eventually, timeout=20)  # before a server that waits for nobody would end by itself
 
 
 @pytest.fixture
 def fred(pair):
-    with pair.master.imap() as admin:
-        admin.create("user/fred")
-    with pair.master.imap("fred") as c:
-        c.append("INBOX", *[message(str(i)) for i in range(4)])
+    user_with_mail(pair.master, "fred", *[message(str(i)) for i in range(4)])
     ours(pair.master, "-A")
     return pair
 
@@ -49,14 +47,6 @@ def is_gone(pid):
         return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True
-
-
-def wait_until(condition, what):
-    deadline = time.monotonic() + 20
-    while not (found := condition()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
-    return found
 
 
 def leftovers(master):
@@ -124,7 +114,7 @@ def start_and_hold(pair, proxy, *args):
     """A client whose replica does not answer EXPUNGE, and the process of its private server."""
     proxy.on("APPLY EXPUNGE", HOLD)
     client = start_ours(pair.master, *args, conf=proxy.conf)
-    wait_until(lambda: proxy.fired, "the client does not get to EXPUNGE")
+    soon(lambda: proxy.fired, what="EXPUNGE")
     (server,) = children(client.pid)
     return client, server
 
@@ -140,7 +130,7 @@ def test_nobody_else_can_reach_the_server_and_it_inherits_nothing(fred):
             assert not [path for path in links.values() if "/sync/" in path or path.endswith("cyrus.index")]
             assert os.getpgid(server) == server
             assert leftovers(fred.master) == []  # the socket it listens on has no name any more
-    wait_until(lambda: is_gone(server), "the server has survived its client")
+    soon(lambda: is_gone(server), what="the server's end")
 
 
 def test_a_killed_client_takes_its_server_with_it(fred):
@@ -148,7 +138,7 @@ def test_a_killed_client_takes_its_server_with_it(fred):
     with Proxy(fred.replica) as proxy:
         client, server = start_and_hold(fred, proxy, "-A")
         client.signal(9)
-        wait_until(lambda: is_gone(server), "the server has survived its client")
+        soon(lambda: is_gone(server), what="the server's end")
         client.kill()
     ours(fred.master, "-A")
     assert fred.differences(history=False) == []
@@ -158,14 +148,14 @@ def test_a_killed_client_takes_its_server_with_it(fred):
 def test_rolling_mode_ends_the_server_when_there_is_nothing_to_do(fred):
     conflict(fred)
     with start_ours(fred.master, "-R") as client:
-        wait_until(lambda: fred.differences(history=False) == [], "the replica does not follow")
-        wait_until(lambda: not children(client.pid), "the server goes on though there is nothing to do")
+        soon(lambda: fred.differences(history=False) == [], what="the replica's mending")
+        soon(lambda: not children(client.pid), what="the end of the server that has nothing to do")
         assert client.alive()
         split(fred, "theirs again")
         with fred.master.imap("fred") as here:
             here.append("INBOX", message("ours again"))
-        wait_until(lambda: len(uids(fred.master)) == 8 and fred.differences(history=False) == [],
-                   "the second conflict is not mended")
+        soon(lambda: len(uids(fred.master)) == 8 and fred.differences(history=False) == [],
+             what="the mending of the second conflict")
     assert leftovers(fred.master) == []
 
 
@@ -181,8 +171,8 @@ def test_several_connections_have_a_server_each(pair):
             with server.imap(user) as c:
                 c.append("INBOX", message(f"{user} on {server.name}"))
     with start_ours(pair.master, "-R") as client:
-        wait_until(lambda: pair.differences(history=False) == [], "not all are mended")
-        wait_until(lambda: not children(client.pid), "servers go on though there is nothing to do")
+        soon(lambda: pair.differences(history=False) == [], what="the mending of all")
+        soon(lambda: not children(client.pid), what="the end of servers that have nothing to do")
     for user in users:
         with pair.master.imap(user) as c:
             assert len(c.uids("INBOX")) == 2

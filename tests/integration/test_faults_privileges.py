@@ -10,13 +10,6 @@ from test_faults_teardown import ready
 from lab.clients import ours, start_ours
 
 
-@pytest.fixture
-def fred(pair):
-    with pair.master.imap() as admin:
-        admin.create("user/fred")
-    return pair
-
-
 def test_it_gains_no_privileges_by_what_it_starts(fred):
     with start_ours(fred.master, "-R") as client:
         ready(fred.master)

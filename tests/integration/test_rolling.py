@@ -17,6 +17,7 @@ from test_modes import SyncLock
 
 from lab.clients import ours, start_ours, stock, stock_has_nothing_to_send
 from lab.proxy import Proxy
+from lab.waiting import eventually, is_settled
 
 MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
 
@@ -45,23 +46,8 @@ def count(server, user, box="INBOX"):
     return int(re.search(rb"MESSAGES (\d+)", b"".join(reply.untagged))[1]) if reply.status == "OK" else -1
 
 
-def eventually(condition, timeout=60, what="it"):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen in {timeout} s"
-        time.sleep(0.02)
-
-
 def settled(pair, channel=None, **conf):
-    """Every record that was read is confirmed."""
-    def look():
-        run = ours(pair.master, *(["-n", channel] if channel else []), "--status", "--json", check=False, conf=conf)
-        if run.status:
-            return False
-        told = json.loads(run.out)
-        return all(c["queued"] + c["sending"] + c["retrying"] == 0 for c in told["channels"]) and \
-            all(log["unconfirmed_bytes"] == 0 for log in told["logs"])
-    return look
+    return lambda: is_settled(pair.master, *(["-n", channel] if channel else []), **conf)
 
 
 def status(pair, *args):

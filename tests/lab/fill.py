@@ -118,3 +118,15 @@ def fill(server, users=50, mailboxes=4, messages=25, seed=1):
         for done in [pool.submit(_fill_user, server, u, mailboxes, messages, seed) for u in ids]:
             done.result()
     return ids
+
+
+def plain_message(text):
+    """The same bytes for the same text."""
+    return f"Subject: {text}\r\n\r\nthe text of {text}\r\n".encode()
+
+
+def user_with_mail(server, user, *messages):
+    with server.imap() as admin:
+        admin.create(f"user/{user}")
+    with server.imap(user) as c:
+        c.append("INBOX", *messages)

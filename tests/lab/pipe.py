@@ -6,18 +6,18 @@ overrides `from_client` or `from_server` to look at the bytes, change them, or r
 import socket
 import threading
 
+from .listener import Listener
+
 
 class Hangup(Exception):
     """Ends the connection; the bytes in its argument are still sent back to whoever sent last."""
 
 
-class Pipe:
+class Pipe(Listener):
     def __init__(self, server):
         self.target = (server.address, server.sync_port)
         self.sent = b""  # by clients, over all connections
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.conf = {"sync_host": "127.0.0.1", "sync_port": self.listener.getsockname()[1]}
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
     def from_client(self, data):
         """What to hand on of these bytes of a client."""
@@ -27,17 +27,12 @@ class Pipe:
     def from_server(self, data):
         return data
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self.target)
-            for s in (client, server):
-                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for source, target, through in ((client, server, self.from_client), (server, client, self.from_server)):
-                threading.Thread(target=self._pass, args=(source, target, through), daemon=True).start()
+    def serve(self, client):
+        server = socket.create_connection(self.target)
+        for s in (client, server):
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for source, target, through in ((client, server, self.from_client), (server, client, self.from_server)):
+            threading.Thread(target=self._pass, args=(source, target, through), daemon=True).start()
 
     def _pass(self, source, target, through):
         how, ends = socket.SHUT_WR, [target]
@@ -54,9 +49,3 @@ class Pipe:
                 s.shutdown(how)
             except OSError:
                 pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()

@@ -8,8 +8,9 @@
     with Scripted(flood) as replica:
         ours(master, "-u", "fred", conf=replica.conf)
 """
-import socket
 import threading
+
+from .listener import Listener
 
 GREETING = b"* SASL PLAIN\r\n* OK replica Cyrus sync server v3.6.1\r\n"
 
@@ -56,23 +57,16 @@ class Peer:
             self.line()
 
 
-class Scripted:
+class Scripted(Listener):
     def __init__(self, script):
         self.script = script
         self.connections = 0
         self.flooding = threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.conf = {"sync_host": "127.0.0.1", "sync_port": self.listener.getsockname()[1]}
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._run, args=(sock,), daemon=True).start()
+    def serve(self, sock):
+        self.connections += 1
+        threading.Thread(target=self._run, args=(sock,), daemon=True).start()
 
     def _run(self, sock):
         with sock:
@@ -80,9 +74,3 @@ class Scripted:
                 self.script(Peer(self, sock))
             except OSError:
                 pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
