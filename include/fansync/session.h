@@ -57,7 +57,8 @@ enum { /* capabilities of the greeting */
     CAP_ARCHIVE = 1 << 3,
     CAP_UNMAILBOX_ID = 1 << 4, /* APPLY UNMAILBOX may name the uniqueid (Cyrus after 3.12) */
     CAP_LONG_THRID = 1 << 5, /* told by the version, 3.13 or later: sums with thread ids of 16 digits */
-    CAP_FRAIL_UNIQUEIDS = 1 << 6, /* told by the version, before 3.6: ends when asked for an id that it does not know */
+    CAP_BEFORE_3_6 = 1 << 6, /* told by the version: ends when asked for a uniqueid that it does not know, and keeps what a
+                              * user has besides mailboxes under his name */
 };
 
 struct session;

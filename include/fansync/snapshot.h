@@ -140,6 +140,10 @@ struct subscription_list {
     struct slice *name; /* internal names, database order */
     size_t n;
 };
+struct name_list {
+    struct slice *name; /* internal names */
+    size_t n, cap;
+};
 struct seen_row {
     struct slice uniqueid;
     int64_t lastread;

@@ -67,8 +67,10 @@ struct err *store_lookup_id(struct store *s, struct arena *a, struct slice uniqu
 /* Was the mailbox of that uniqueid renamed since it was made, as far as the list remembers? A
  * master before 3.6 remembers nothing. Cheap: one key. */
 struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out);
-/* Has a mailbox that lives under another name had this one before, as far as the list remembers? One pass over it. */
-struct err *store_name_moved_on(struct store *s, struct slice name, bool *out) __attribute__((warn_unused_result));
+/* What the mailboxes are called now that had this name before, as far as the list remembers; copies in the deleted tree
+ * are left out. In a. One pass over the list. */
+struct err *store_present_names(struct store *s, struct arena *a, struct slice name, struct name_list *out)
+    __attribute__((warn_unused_result));
 /* The names under which the list has tombstones of these uniqueids: former names, in a. One pass over the whole list. */
 struct err *store_former_names(struct store *s, struct arena *a, const struct slice *uniqueid, size_t n,
                                struct slice **names, size_t *nnames) __attribute__((warn_unused_result));

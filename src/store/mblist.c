@@ -407,31 +407,58 @@ static bool has_former_name(const struct dlist *entry, struct slice key)
     return false;
 }
 
-/* A deleted user's INBOX had his name, too. */
-static bool is_deleted_copy(const struct mblist *l, struct arena *a, const struct namespace_options *o,
-                            const struct dlist *entry)
+/* One that was found to have had a name before. Not a copy in the deleted tree: a deleted user's INBOX had his name, too. */
+static void add_present_name(const struct mblist *l, struct arena *a, const struct namespace_options *o, struct slice key,
+                             struct name_list *out)
 {
-    struct slice key, name;
-    struct err *err = dlist_str(entry, "N", &key) ? read_name(l, a, o, key, &name) : NULL;
-    bool is = dlist_str(entry, "N", &key) && !err && names_from_internal(a, o, name).deleted_time != 0;
-    err_free(err);
-    return is;
+    struct slice name;
+    struct err *err = read_name(l, a, o, key, &name);
+    bool counts = !err && names_from_internal(a, o, name).deleted_time == 0;
+    err_free(err); /* told by whoever asks for that very name */
+    for (size_t i = 0; i < out->n && counts; i++)
+        counts = !slice_eq(out->name[i], name);
+    if (!counts)
+        return;
+    out->name = arena_grow(a, out->name, out->n, &out->cap, sizeof *out->name);
+    out->name[out->n++] = name;
 }
 
-bool mblist_is_former_name(const struct mblist *l, const struct namespace_options *o, struct slice key)
+static void add_by_history(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                           const struct db_row *row, struct slice key, struct name_list *out)
 {
     struct arena scratch = ARENA_INIT;
-    bool found = false;
-    for (size_t i = 0; i < l->ids.n && !found; i++) {
-        const struct db_row *row = &l->ids.row[i];
-        struct dlist *v;
-        if (!memmem(row->value.p, row->value.n, key.p, key.n))
-            continue;
-        struct err *err = dlist_parse(&scratch, row->value, &v);
-        found = !err && has_former_name(v, key) && !is_deleted_copy(l, &scratch, o, v);
-        err_free(err); /* told by whoever asks for that very uniqueid */
-        arena_reset(&scratch);
-    }
+    struct dlist *v;
+    struct slice now;
+    struct err *err = dlist_parse(&scratch, row->value, &v);
+    if (!err && has_former_name(v, key) && dlist_str(v, "N", &now) && !slice_eq(now, key))
+        add_present_name(l, a, o, now, out);
+    err_free(err); /* told by whoever asks for that very uniqueid */
     arena_free(&scratch);
-    return found;
+}
+
+/* A rename leaves a tombstone of its uniqueid: all that masters before 3.6 remember. */
+static void add_by_tombstone(const struct mblist *l, struct arena *a, const struct namespace_options *o, struct slice key,
+                             struct name_list *out)
+{
+    const struct db_row *row = mblist_find(l, &l->names, key);
+    struct mbentry old, now;
+    bool found = false;
+    struct err *err = row ? mblist_entry(l, a, o, row, &old) : NULL;
+    if (row && !err && (old.flags & MB_DELETED) && old.uniqueid.n)
+        err = mblist_by_id(l, a, o, old.uniqueid, &now, &found);
+    if (found && !err && !(now.flags & MB_DELETED)) {
+        struct mbname m = names_from_internal(a, o, now.name);
+        add_present_name(l, a, o, mblist_key(l, a, o, &m), out);
+    }
+    err_free(err); /* as above */
+}
+
+struct name_list mblist_present_names(const struct mblist *l, struct arena *a, const struct namespace_options *o, struct slice key)
+{
+    struct name_list out = { NULL, 0, 0 };
+    for (size_t i = 0; i < l->ids.n; i++)
+        if (memmem(l->ids.row[i].value.p, l->ids.row[i].value.n, key.p, key.n))
+            add_by_history(l, a, o, &l->ids.row[i], key, &out);
+    add_by_tombstone(l, a, o, key, &out);
+    return out;
 }

@@ -55,9 +55,9 @@ struct err *mblist_by_id(const struct mblist *l, struct arena *a, const struct n
 /* Does the list keep former names of the mailbox with that uniqueid (H, spec/store.md §4.3)?
  * False for an unknown one, and for the old form, which keeps none. */
 struct err *mblist_has_former_names(const struct mblist *l, struct slice uniqueid, bool *out);
-/* Does a mailbox that lives outside the deleted tree have the key among its former names? False in the old form,
- * which keeps none. */
-bool mblist_is_former_name(const struct mblist *l, const struct namespace_options *o, struct slice key);
+/* The names, in a, of mailboxes outside the deleted tree that had the key before. The old form, which keeps no former
+ * names, knows the one whose tombstone the key has. Entries that cannot be read are passed over. */
+struct name_list mblist_present_names(const struct mblist *l, struct arena *a, const struct namespace_options *o, struct slice key);
 /* The names of tombstones whose uniqueid is a key of ids; entries that cannot be read are passed over. */
 void mblist_former_names(const struct mblist *l, struct arena *a, const struct namespace_options *o,
                          const struct map *ids, struct slice **names, size_t *n);

@@ -308,18 +308,14 @@ struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out)
     return e;
 }
 
-struct err *store_name_moved_on(struct store *s, struct slice name, bool *out)
+struct err *store_present_names(struct store *s, struct arena *a, struct slice name, struct name_list *out)
 {
-    struct arena scratch = ARENA_INIT;
     struct mblist *l = NULL;
-    struct mbname m = names_from_internal(&scratch, &s->names, name);
-    struct err *err = store_list_get(s, &l);
-    if (!err) {
-        *out = mblist_is_former_name(l, &s->names, mblist_key(l, &scratch, &s->names, &m));
-        store_list_put(s, l);
-    }
-    arena_free(&scratch);
-    return err;
+    struct mbname m = names_from_internal(a, &s->names, name);
+    TRY(store_list_get(s, &l));
+    *out = mblist_present_names(l, a, &s->names, mblist_key(l, a, &s->names, &m));
+    store_list_put(s, l);
+    return NULL;
 }
 
 struct err *store_former_names(struct store *s, struct arena *a, const struct slice *uniqueid, size_t n,

@@ -196,6 +196,14 @@ static bool is_of_scripts(struct batch *b, struct slice name)
     return (m.nboxes == 1 && slice_eqs(m.boxes[0], "#sieve")) || (look_up(b, name, &e) == HERE && e.kind == 'f');
 }
 
+/* One who was made again is to be compared, not deleted. */
+static struct job *unuser_job(struct batch *b, struct slice userid)
+{
+    struct job *j = batch_get_job(b, user_is_here(b, userid) ? LIST_USER : LIST_UNUSER, userid, none);
+    j->told = true;
+    return j;
+}
+
 static struct job *job_of(struct batch *b, const struct action *a)
 {
     switch (a->kind) {
@@ -218,12 +226,43 @@ static struct job *job_of(struct batch *b, const struct action *a)
         return batch_get_job(b, LIST_META, a->a, none);
     case ACTION_USER:
         return batch_get_job(b, LIST_USER, a->a, none);
-    case ACTION_UNUSER: /* one who was made again is to be compared, not deleted */
-        return batch_get_job(b, user_is_here(b, a->a) ? LIST_USER : LIST_UNUSER, a->a, none);
+    case ACTION_UNUSER:
+        return unuser_job(b, a->a);
     case ACTION_KINDS:
         break;
     }
     return NULL;
+}
+
+/*
+ * A master before 3.6 logs no UNUSER of a user who was deleted, only what became of his mailboxes: his INBOX was deleted,
+ * or moved into the deleted tree. What he had besides mailboxes has to go as well, the more so if he was made again.
+ */
+static struct slice user_without_inbox(struct batch *b, const struct action *a, struct slice name)
+{
+    struct mbname m = names_from_internal(&b->arena, b->names, name);
+    bool deleted = m.deleted_time != 0 || a->kind == ACTION_UNMAILBOX;
+    return deleted && m.localpart.n && m.nboxes == 0 ? batch_owner_of(b, name) : none;
+}
+
+static void concern_settings(struct batch *b, struct batch_entry *e)
+{
+    const struct action *a = &e->action;
+    if (b->logs_unuser || (a->kind != ACTION_MAILBOX && a->kind != ACTION_UNMAILBOX && a->kind != ACTION_RENAME))
+        return;
+    for (int i = 0; i < 2; i++) {
+        struct slice user = user_without_inbox(b, a, i ? a->b : a->a);
+        if (user.n)
+            batch_concern(b, batch_get_job(b, user_is_here(b, user) ? LIST_META : LIST_UNUSER, user, none), e);
+    }
+}
+
+/* If the list cannot be read: each job that needs it meets that again, and fails. */
+static bool logs_unuser(struct store *store)
+{
+    bool has = false;
+    err_free(store_has_sieve_mailboxes(store, &has));
+    return has; /* both since 3.6 */
 }
 
 /* ---- what larger jobs cover (§3.2) ---- */
@@ -273,7 +312,7 @@ static struct engine_item item_of(const struct batch *b, struct job *j)
     };
     struct engine_item item = {
         .kind = kinds[j->list], .names = j->names, .nnames = j->nnames, .failed = j->failed,
-        .deleted = &b->deleted, .absent = &j->absent,
+        .deleted = &b->deleted, .absent = &j->absent, .keep_copies = !j->told,
     };
     bool is_object = j->list == LIST_QUOTA || j->list == LIST_MAILBOXES;
     item.userid = is_object ? none : j->a;
@@ -317,6 +356,7 @@ static void begin(struct batch *b, struct batch_entry *entries, size_t n)
 {
     forget(b);
     b->entries = entries;
+    b->logs_unuser = logs_unuser(b->store);
     b->progress = arena_array(&b->arena, n, sizeof *b->progress);
     for (size_t i = 0; i < n; i++) {
         entries[i].result = BATCH_PENDING;
@@ -330,8 +370,10 @@ static void begin(struct batch *b, struct batch_entry *entries, size_t n)
 struct err *batch_run(struct batch *b, struct batch_entry *entries, size_t n)
 {
     begin(b, entries, n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         batch_concern(b, job_of(b, &entries[i].action), &entries[i]);
+        concern_settings(b, &entries[i]);
+    }
     drop_redundant(b);
     for (int l = 0; l < LISTS; l++)
         TRY(run_list(b, (enum list)l));

@@ -193,21 +193,26 @@ static void end_absent(struct batch *b, struct job *j)
     j->nentries = 0;
 }
 
-/* The user who has the INBOX of a removed one, if that was a renaming. */
-static struct err *find_renamed(struct batch *b, const struct job *j, struct slice *now_called)
+/* All entries of j are another job's, too. */
+static void share_entries(struct batch *b, const struct job *j, struct job *with)
 {
-    struct mbentry old, now;
-    bool found = false;
-    *now_called = slice_of(NULL, 0);
+    for (size_t i = 0; i < j->nentries; i++)
+        batch_concern(b, with, j->entry[i]);
+}
+
+/* Has the settings sent of everybody who had the INBOX of a removed user before. */
+static struct err *send_again(struct batch *b, const struct job *j)
+{
+    const struct slice none = { NULL, 0 };
+    struct name_list now;
     if (j->a.n == 0)
         return NULL;
-    struct slice inbox = names_inbox(&b->arena, b->names, j->a);
-    TRY(store_lookup(b->store, &b->arena, inbox, &old, &found));
-    if (!found || !(old.flags & MB_DELETED))
-        return NULL;
-    TRY(store_lookup_id(b->store, &b->arena, old.uniqueid, &now, &found));
-    if (found && !(now.flags & MB_DELETED) && !slice_eq(now.name, inbox))
-        *now_called = batch_owner_of(b, now.name);
+    TRY(store_present_names(b->store, &b->arena, names_inbox(&b->arena, b->names, j->a), &now));
+    for (size_t i = 0; i < now.n; i++) {
+        struct slice user = batch_owner_of(b, now.name[i]);
+        if (user.n)
+            share_entries(b, j, batch_get_job(b, LIST_RENAMED, user, none));
+    }
     return NULL;
 }
 
@@ -218,14 +223,8 @@ static struct err *find_renamed(struct batch *b, const struct job *j, struct sli
  */
 static void end_removed(struct batch *b, struct job *j)
 {
-    struct slice user;
-    struct err *err = find_renamed(b, j, &user);
-    if (err)
-        batch_end_entries(b, j, BATCH_FAILED, err->msg);
-    else if (user.n)
-        batch_take_entries(b, j, batch_get_job(b, LIST_RENAMED, user, slice_of(NULL, 0)));
-    else
-        batch_end_entries(b, j, BATCH_DONE, "");
+    struct err *err = send_again(b, j);
+    batch_end_entries(b, j, err ? BATCH_FAILED : BATCH_DONE, err ? err->msg : "");
     err_free(err);
 }
 

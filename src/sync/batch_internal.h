@@ -35,6 +35,7 @@ struct job {
     bool *failed;        /* parallel to them once the job has run */
     size_t nnames, names_cap;
     struct map known; /* its names -> itself */
+    bool told;        /* UNUSER: a record says so; else it follows from those of his mailboxes */
     bool absent;      /* USER: the user turned out to have no INBOX here */
     struct batch_entry **entry; /* whom its end concerns */
     size_t nentries, entries_cap;
@@ -58,6 +59,7 @@ struct batch {
     struct chains renamed; /* the names of each chain of renames: head -> struct failure */
     struct map deleted;    /* names whose mailbox was deleted, as a record says */
     struct store *store;
+    bool logs_unuser; /* the master writes a record for a user who was deleted */
     struct batch_entry *entries;
     struct progress *progress;
     struct job *first[LISTS], **last[LISTS];

@@ -33,7 +33,7 @@ static const struct replica_mailbox *replica_inbox(const struct unit *u, struct 
 void identity_found(struct unit *u, bool is_new)
 {
     struct identity *identity = arena_alloc(&u->arena, sizeof *identity);
-    *identity = (struct identity){ u->item->userid, is_new };
+    *identity = (struct identity){ .userid = u->item->userid, .is_new = is_new };
     u->identity = identity;
 }
 

@@ -175,8 +175,15 @@ static struct err *sync_subscriptions(struct unit *u, const struct identity *who
     }
     struct subscription_list add = diff_names(&u->arena, &u->subscriptions, &u->replica.subscriptions);
     struct subscription_list drop = diff_names(&u->arena, &u->replica.subscriptions, &u->subscriptions);
-    TRY(send_names(u, who, true, &add));
+    if (!who->is_gone)
+        TRY(send_names(u, who, true, &add));
     return send_names(u, who, false, &drop);
+}
+
+struct err *meta_drop_settings(struct unit *u, const struct identity *who)
+{
+    TRY(sync_subscriptions(u, who));
+    return session_capabilities(u->engine->session) & CAP_BEFORE_3_6 ? unit_sieve(u) : NULL;
 }
 
 /* ---- seen states of mailboxes that keep them per user (§8.4) ---- */

@@ -361,7 +361,7 @@ static void seek_by_name(struct unit *u)
  */
 static bool seek(struct unit *u, const struct folder_matches *f)
 {
-    bool by_name = session_capabilities(u->engine->session) & CAP_FRAIL_UNIQUEIDS;
+    bool by_name = session_capabilities(u->engine->session) & CAP_BEFORE_3_6;
     if (by_name && u->attempt == 0)
         return false;
     find_sought(u, f);

@@ -127,35 +127,34 @@ static struct err *send_name(struct unit *u, const char *verb, const char *local
     return session_end(s);
 }
 
-/* *here: the entry of that name, if there is one. */
-static bool look_up(struct unit *u, struct slice name, struct mbentry *here, bool *found)
+static bool is_deleted_copy(struct unit *u, const struct replica_mailbox *r)
 {
-    struct err *err = store_lookup(u->engine->o.store, &u->arena, name, here, found);
-    if (err)
-        unit_fail(u, err);
-    return !err;
+    return names_from_internal(&u->arena, store_names(u->engine->o.store), r->name).deleted_time != 0;
 }
 
 /*
  * UNUSER deletes whatever the replica has under the user's name. A mailbox that lives here under
  * another name, because it was renamed or the user was, is not his any more: it has to be moved first.
+ * *lives: a folder that Cyrus has left behind when it deleted the user: it lives here, so it has to live there; or NULL.
  */
-static bool has_mailbox_of_others(struct unit *u)
+static struct err *find_living(struct unit *u, const struct replica_mailbox **lives)
 {
+    *lives = NULL;
     const struct replica_mailbox_list *l = &u->replica.mailboxes;
     for (size_t i = 0; i < l->n; i++) {
+        const struct replica_mailbox *r = &l->m[i];
         struct fate fate;
-        struct err *err = fate_of(u, &l->m[i], &fate);
-        if (!err && fate.kind == FATE_HERE && !slice_eq(fate.here.name, l->m[i].name))
-            err = err_new(ERR_MOVED, "user " SLICE_FMT " is not deleted there: the replica's " SLICE_FMT
-                          " is " SLICE_FMT " here and has to be renamed first", SLICE_ARG(u->item->userid),
-                          SLICE_ARG(l->m[i].name), SLICE_ARG(fate.here.name));
-        if (err) {
-            unit_fail(u, err);
-            return true;
-        }
+        TRY(fate_of(u, r, &fate));
+        if (fate.kind != FATE_HERE)
+            continue;
+        if (!slice_eq(fate.here.name, r->name))
+            return err_new(ERR_MOVED, "user " SLICE_FMT " is not deleted there: the replica's " SLICE_FMT
+                           " is " SLICE_FMT " here and has to be renamed first", SLICE_ARG(u->item->userid),
+                           SLICE_ARG(r->name), SLICE_ARG(fate.here.name));
+        if (!is_deleted_copy(u, r))
+            *lives = r;
     }
-    return false;
+    return NULL;
 }
 
 /* Besides copies in the deleted tree. */
@@ -163,25 +162,59 @@ static bool has_mailbox(struct unit *u)
 {
     const struct replica_mailbox_list *l = &u->replica.mailboxes;
     for (size_t i = 0; i < l->n; i++)
-        if (names_from_internal(&u->arena, store_names(u->engine->o.store), l->m[i].name).deleted_time == 0)
+        if (!is_deleted_copy(u, &l->m[i]))
             return true;
     return false;
 }
 
-/*
- * The replica has no mailbox of the user's any more, but tells subscriptions and the like: it finds them by a tombstone
- * of the INBOX. If that was renamed, they are those of the user who has it now, and UNUSER would delete them.
- */
-static bool has_settings_of_another(struct unit *u, struct slice inbox)
+/* Before 3.6 UNUSER takes the copies in the deleted tree, too, which only a record of it is reason enough for. */
+static bool takes_too_much(const struct unit *u)
 {
-    const struct replica_state *r = &u->replica;
-    bool moved_on = false;
-    if (has_mailbox(u) || r->subscriptions.n + r->seen.n + r->scripts.n == 0)
-        return false;
-    struct err *err = store_name_moved_on(u->engine->o.store, inbox, &moved_on);
-    if (err)
-        unit_fail(u, err);
-    return err || moved_on;
+    return u->item->keep_copies && (session_capabilities(u->engine->session) & CAP_BEFORE_3_6);
+}
+
+/*
+ * A replica finds subscriptions and the like by a tombstone of the INBOX. If that was renamed, they are those of the user
+ * who has it now, whether the replica tells them or not. Before 3.6 they went by the user's name, and stay under it.
+ */
+static struct err *settings_are_anothers(struct unit *u, struct slice inbox, bool *out)
+{
+    struct name_list now = { NULL, 0, 0 };
+    *out = false;
+    if (session_capabilities(u->engine->session) & CAP_BEFORE_3_6)
+        return NULL;
+    TRY(store_present_names(u->engine->o.store, &u->arena, inbox, &now));
+    *out = now.n > 0;
+    return NULL;
+}
+
+enum removal { REMOVE_ALL, REMOVE_SETTINGS, REMOVE_NOTHING };
+
+static struct err *plan_removal(struct unit *u, struct slice inbox, enum removal *out)
+{
+    const struct replica_mailbox *lives;
+    bool anothers;
+    TRY(find_living(u, &lives));
+    TRY(settings_are_anothers(u, inbox, &anothers));
+    if (lives)
+        log_msg(LOG_NOTICE, "SYNCNOTICE: a folder of a deleted user lives on: mailbox=<" SLICE_FMT "> userid=<" SLICE_FMT ">",
+                SLICE_ARG(lives->name), SLICE_ARG(u->item->userid));
+    if (anothers && (lives || !has_mailbox(u)))
+        *out = REMOVE_NOTHING;
+    else
+        *out = lives || takes_too_much(u) ? REMOVE_SETTINGS : REMOVE_ALL;
+    return NULL;
+}
+
+static struct err *send_removal(struct unit *u, struct slice inbox, enum removal what)
+{
+    if (what == REMOVE_NOTHING)
+        return NULL;
+    if (what == REMOVE_SETTINGS)
+        return meta_drop_settings(u, &(const struct identity){ .userid = u->item->userid, .is_gone = true });
+    if (u->engine->o.cache)
+        cache_drop_tree(&u->engine->remembered, inbox);
+    return send_name(u, "APPLY UNUSER", "APPLY LOCAL_UNUSER", u->item->userid);
 }
 
 static struct err *send_unuser(struct unit *u)
@@ -189,22 +222,21 @@ static struct err *send_unuser(struct unit *u)
     struct mbentry here;
     bool found;
     struct slice userid = u->item->userid;
+    enum removal what = REMOVE_NOTHING;
     if (userid.n == 0) {
         log_msg(LOG_WARNING, "ignoring attempt to do_unuser() without userid");
         return NULL;
     }
     struct slice inbox = names_inbox(&u->arena, store_names(u->engine->o.store), userid);
-    if (!look_up(u, inbox, &here, &found))
-        return NULL;
-    if (found && !mbentry_is_gone(&here)) {
-        unit_fail(u, err_new(ERR_BUSY, "user " SLICE_FMT " has been made again", SLICE_ARG(userid)));
-        return NULL;
-    }
-    if (has_mailbox_of_others(u) || has_settings_of_another(u, inbox))
-        return NULL;
-    if (u->engine->o.cache)
-        cache_drop_tree(&u->engine->remembered, inbox);
-    return send_name(u, "APPLY UNUSER", "APPLY LOCAL_UNUSER", userid);
+    struct err *err = store_lookup(u->engine->o.store, &u->arena, inbox, &here, &found);
+    if (!err && found && !mbentry_is_gone(&here))
+        err = err_new(ERR_BUSY, "user " SLICE_FMT " has been made again", SLICE_ARG(userid));
+    if (!err)
+        err = plan_removal(u, inbox, &what);
+    if (!err)
+        return send_removal(u, inbox, what);
+    unit_fail(u, err);
+    return NULL;
 }
 
 struct err *single_send(struct unit *u)

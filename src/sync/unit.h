@@ -76,6 +76,7 @@ struct tree {
 struct identity {
     struct slice userid;
     bool is_new; /* the replica has no INBOX of his yet: what it told of him besides is a former user's */
+    bool is_gone; /* he was deleted, and has no INBOX here: what is left of him there is only taken away */
 };
 
 struct unit {
@@ -291,6 +292,8 @@ void unit_change_answered(void *ctx, const struct answer *a);
 /* The parts, for single objects. Errors are the session's; a refusal fails the unit. */
 struct err *meta_quota(struct unit *u, struct slice root, bool always);
 struct err *meta_subscription(struct unit *u, const struct identity *who, struct slice name, bool subscribed);
+/* Takes away what the replica has of a user who is gone. */
+struct err *meta_drop_settings(struct unit *u, const struct identity *who);
 struct err *meta_seen(struct unit *u, const struct identity *who, const struct seen_row *row);
 
 /* single.c: items that are one object. */

@@ -125,7 +125,7 @@ static void note_version(struct login *l)
     if (major > 3 || (major == 3 && minor >= 13))
         l->caps |= CAP_LONG_THRID;
     if (major < 3 || (major == 3 && minor < 6))
-        l->caps |= CAP_FRAIL_UNIQUEIDS;
+        l->caps |= CAP_BEFORE_3_6;
 }
 
 /* imapd greets with its capabilities in brackets, or at least with its name. */

@@ -243,21 +243,58 @@ static void former_names_are_known(void **state)
     assert_false(renamed);
 }
 
-static void a_name_has_moved_on_if_one_that_lives_had_it(void **state)
+/* The present names, each with a blank. */
+static void now_called(const char *name, const char *want)
 {
-    static const struct { const char *name; bool moved_on; } rows[] = {
-        { "user.c", true }, { "user.b", false }, { "user.d", false }, { "user", false }, { "user.e", false },
-    };
+    struct name_list now;
+    struct buf got = BUF_INIT;
+    assert_ok(store_present_names(store, &arena, slice_str(name), &now));
+    for (size_t i = 0; i < now.n; i++)
+        buf_printf(&got, SLICE_FMT " ", SLICE_ARG(now.name[i]));
+    assert_string_equal(buf_cstr(&got), want);
+    buf_free(&got);
+}
+
+static void what_had_a_name_is_found_by_its_history(void **state)
+{
     (void)state;
     scratch_write_text("mailboxes.db", coded("Iid-b\t%(N user.b T e H (%(N user.c T ed)))\n"
+                                             "Iid-d\t%(N user.d T e H (%(N user.c T ed) %(N user.d T ed)))\n"
                                              "Iid-x\t%(N user.x T ed H (%(N user.d T ed)))\n"
-                                             "Iid-y\t%(N DELETED.user.e.6B06AD59 T e H (%(N user.e T ed)))\nNuser.b\t%(T e I id-b)\n"));
+                                             "Iid-y\t%(N DELETED.user.e.6B06AD59 T e H (%(N user.e T ed)))\n"
+                                             "Iid-z\t%(N user.z T e H damaged\nNuser.b\t%(T e I id-b)\n"));
     assert_ok(open_with(""));
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        bool moved_on;
-        assert_ok(store_name_moved_on(store, slice_str(rows[i].name), &moved_on));
-        assert_int_equal(moved_on, rows[i].moved_on);
-    }
+    now_called("user.c", "user.b user.d ");
+    now_called("user.b", "");
+    now_called("user.d", ""); /* it lives under that name, or is deleted */
+    now_called("user", "");
+    now_called("user.e", ""); /* a copy in the deleted tree */
+    now_called("user.z", "");
+}
+
+static void what_had_a_name_is_found_by_its_tombstone(void **state)
+{
+    (void)state;
+    scratch_write_text("mailboxes.db", "DELETED.user.e.6B06AD59\t%(I ide P default)\nuser.a\t%(I ida T ed)\nuser.b\t%(I ida P default)\n"
+                                       "user.c\t%(I idc T ed)\nuser.d\t%(T ed)\nuser.e\t%(I ide T ed)\nuser.f\t%(\n");
+    assert_ok(open_with(""));
+    now_called("user.a", "user.b ");
+    now_called("user.b", "");
+    now_called("user.c", "");
+    now_called("user.d", "");
+    now_called("user.e", "");
+    now_called("user.f", "");
+}
+
+static void what_had_a_name_before_an_upgrade_is_found_too(void **state)
+{
+    (void)state;
+    scratch_write_text("mailboxes.db", coded("Iid-a\t%(N user.b T e H (%(N user.a T ed)))\nIid-c\t%(N user.c T e)\n"
+                                             "Nuser.a\t%(T ed I id-a)\nNuser.b\t%(T e I id-a)\n"
+                                             "Nuser.c\t%(T e I id-c)\nNuser.old\t%(T ed I id-c)\n"));
+    assert_ok(open_with(""));
+    now_called("user.a", "user.b "); /* once, though both tell it */
+    now_called("user.old", "user.c "); /* renamed before an upgrade to 3.6 */
 }
 
 static void former_names_are_those_of_tombstones(void **state)
@@ -561,7 +598,9 @@ int main(void)
         cmocka_unit_test_teardown(a_malformed_acl_is_an_error_that_names_the_entry, close_store),
         cmocka_unit_test_teardown(a_uniqueid_whose_name_is_nobodys_any_more_is_not_found, close_store),
         cmocka_unit_test_teardown(former_names_are_known, close_store),
-        cmocka_unit_test_teardown(a_name_has_moved_on_if_one_that_lives_had_it, close_store),
+        cmocka_unit_test_teardown(what_had_a_name_is_found_by_its_history, close_store),
+        cmocka_unit_test_teardown(what_had_a_name_is_found_by_its_tombstone, close_store),
+        cmocka_unit_test_teardown(what_had_a_name_before_an_upgrade_is_found_too, close_store),
         cmocka_unit_test_teardown(former_names_are_those_of_tombstones, close_store),
         cmocka_unit_test(what_is_remote_moving_or_reserved_is_neither_live_nor_gone),
         cmocka_unit_test_teardown(a_changed_list_is_noticed, close_store),

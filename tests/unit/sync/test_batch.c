@@ -19,6 +19,7 @@ struct outcome {
 
 static struct engine {
     struct buf ran;
+    struct buf kept; /* the users whose copies in the deleted tree an UNUSER is to leave alone */
     struct outcome outcome[8];
     size_t n;
     bool no_sieve_mailboxes;
@@ -82,10 +83,41 @@ struct err *engine_run(struct engine *e, const struct engine_item *items, size_t
         }
         buf_printf(&e->ran, "%s%s", i ? "; " : "", buf_cstr(&told));
         map_each(items[i].deleted, keep_deleted, e);
+        if (items[i].kind == ITEM_UNUSER && items[i].keep_copies)
+            buf_add(&e->kept, items[i].userid.p, items[i].userid.n);
         struct err *err = outcome_of(e, &items[i], buf_cstr(&told));
         done(ctx, &items[i], err);
         err_free(err);
         buf_free(&told);
+    }
+    return NULL;
+}
+
+/* ---- the master's list, besides look-ups ---- */
+
+static bool is_before_3_6;
+
+struct err *store_has_sieve_mailboxes(struct store *s, bool *out)
+{
+    (void)s;
+    *out = !is_before_3_6;
+    return NULL;
+}
+
+/* By the tombstones of the name. */
+struct err *store_present_names(struct store *s, struct arena *a, struct slice name, struct name_list *out)
+{
+    *out = (struct name_list){ NULL, 0, 0 };
+    for (size_t i = 0; i < s->n; i++) {
+        if (!slice_eq(s->e[i].name, name))
+            continue;
+        if (s->damaged && slice_eqs(name, s->damaged))
+            return err_new(ERR_CORRUPT, "mailboxes.db: entry %s cannot be read", s->damaged);
+        for (size_t k = 0; k < s->n; k++)
+            if (slice_eq(s->e[k].uniqueid, s->e[i].uniqueid) && mbentry_is_live(&s->e[k])) {
+                out->name = arena_grow(a, out->name, out->n, &out->cap, sizeof *out->name);
+                out->name[out->n++] = s->e[k].name;
+            }
     }
     return NULL;
 }
@@ -101,6 +133,7 @@ static int set_up(void **state)
     (void)state;
     list_clear();
     engine = (struct engine){ .n = 0 };
+    is_before_3_6 = false;
     nrecords = 0;
     batch = batch_new(&engine, &list);
     return 0;
@@ -111,6 +144,7 @@ static int tear_down(void **state)
     (void)state;
     batch_free(batch);
     buf_free(&engine.ran);
+    buf_free(&engine.kept);
     map_free(&engine.deleted);
     arena_free(&engine.arena);
     return 0;
@@ -517,14 +551,69 @@ static void the_data_of_a_renamed_user_are_sent_again_after_the_deletion(void **
     (void)state;
     list_add("user.a", "ida", MB_DELETED);
     list_add("user.b", "ida", 0);
-    memmove(&list.e[2], &list.e[0], sizeof list.e[0]); /* by uniqueid the living one is found first */
-    list.e[0] = list.e[1];
-    list.e[1] = list.e[2];
     say(ACTION_UNUSER, "a", "");
     say(ACTION_UNUSER, "x", ""); /* who has left no trace */
     let_fail("META b", ERR_LOCKED);
     run_is("UNUSER a; UNUSER x | META b");
     results_are("ld");
+}
+
+static void all_who_have_had_the_name_have_their_data_sent_again(void **state)
+{
+    (void)state;
+    list_add("user.a", "ida", MB_DELETED);
+    list_add("user.b", "ida", 0);
+    list_add("user.a", "idc", MB_DELETED);
+    list_add("user.c", "idc", 0);
+    list_add("pub", "idc", 0); /* which is nobody's */
+    say(ACTION_UNUSER, "a", "");
+    let_fail("META b", ERR_LOCKED);
+    run_is("UNUSER a | META b; META c");
+    results_are("l");
+}
+
+/* ---- a master that logs no UNUSER of a user who was deleted ---- */
+
+static void the_settings_of_a_user_whose_inbox_is_deleted_go(void **state)
+{
+    (void)state;
+    is_before_3_6 = true;
+    list_add("user.a", "ida", MB_DELETED);
+    list_add("user.b", "idb", 0);
+    say(ACTION_MAILBOX, "user.a", "");
+    say(ACTION_MAILBOX, "DELETED.user.a.6B06AD59", "");
+    say(ACTION_MAILBOX, "DELETED.user.b.6B06AD59", ""); /* made again */
+    say(ACTION_UNMAILBOX, "user.c", "");
+    say(ACTION_UNMAILBOX, "user.d.x", "");
+    say(ACTION_MAILBOX, "DELETED.user.d.x.6B06AD59", "");
+    let_fail("META b", ERR_LOCKED);
+    let_fail("UNUSER c", ERR_LOCKED);
+    run_is("MAILBOXES user.a DELETED.user.a.6B06AD59; MAILBOXES DELETED.user.b.6B06AD59; MAILBOXES user.c; "
+           "MAILBOXES user.d.x DELETED.user.d.x.6B06AD59 | META b | UNUSER a; UNUSER c");
+    results_are("ddlldd");
+    assert_string_equal(buf_cstr(&engine.kept), "ac");
+}
+
+static void a_record_of_a_deleted_user_counts_for_more_than_what_follows_from_others(void **state)
+{
+    (void)state;
+    is_before_3_6 = true;
+    say(ACTION_MAILBOX, "DELETED.user.a.6B06AD59", "");
+    say(ACTION_UNUSER, "a", "");
+    say(ACTION_UNUSER, "b", "");
+    say(ACTION_MAILBOX, "DELETED.user.b.6B06AD59", "");
+    run_is("MAILBOXES DELETED.user.a.6B06AD59; MAILBOXES DELETED.user.b.6B06AD59 | UNUSER a; UNUSER b");
+    results_are("dddd");
+    assert_string_equal(buf_cstr(&engine.kept), "");
+}
+
+static void a_master_that_logs_unuser_is_taken_at_its_word(void **state)
+{
+    (void)state;
+    say(ACTION_MAILBOX, "DELETED.user.a.6B06AD59", "");
+    say(ACTION_UNMAILBOX, "user.c", "");
+    run_is("MAILBOXES DELETED.user.a.6B06AD59; MAILBOXES user.c");
+    results_are("dd");
 }
 
 static void a_user_who_was_only_deleted_has_no_data_to_send(void **state)
@@ -590,6 +679,10 @@ int main(void)
         TEST(a_failure_outweighs_a_lock),
         TEST(a_user_who_is_absent_confirms_his_own_record_only),
         TEST(the_data_of_a_renamed_user_are_sent_again_after_the_deletion),
+        TEST(all_who_have_had_the_name_have_their_data_sent_again),
+        TEST(the_settings_of_a_user_whose_inbox_is_deleted_go),
+        TEST(a_record_of_a_deleted_user_counts_for_more_than_what_follows_from_others),
+        TEST(a_master_that_logs_unuser_is_taken_at_its_word),
         TEST(a_user_who_was_only_deleted_has_no_data_to_send),
         TEST(a_list_that_cannot_be_read_confirms_no_deletion),
         TEST(without_a_session_what_was_not_tried_stays_pending),

@@ -66,13 +66,15 @@ struct err *store_seen(struct store *s, struct arena *a, struct slice userid, st
     return read_it("seen");
 }
 
-static bool moved_on;
+static bool moved_on; /* the INBOX has another name now */
 
-struct err *store_name_moved_on(struct store *s, struct slice name, bool *out)
+struct err *store_present_names(struct store *s, struct arena *a, struct slice name, struct name_list *out)
 {
+    static struct slice now = { "user.b", 6 };
     (void)s;
+    (void)a;
     assert_slice(name, "user.a");
-    *out = moved_on;
+    *out = (struct name_list){ &now, moved_on, 1 };
     return read_it("former names");
 }
 
@@ -463,7 +465,9 @@ static void a_user_without_an_inbox_here_is_deleted_there(void **state)
     unuser();
     sends("APPLY UNUSER a\n");
     list_add("user.a", "ida", MB_DELETED);
-    list_add("user.a.x", "idx", 0); /* under its own name: it goes with him */
+    list_add("user.a.x", "idx", MB_DELETED);
+    there[0].name = slice_str("DELETED.user.a.6B06AD59"); /* is his own, where it should be */
+    list_add("DELETED.user.a.6B06AD59", "ida", 0);
     engine.o.local_only = true;
     assert_false(dropped_from_cache);
     engine.o.cache = (struct cache *)&engine;
@@ -484,9 +488,55 @@ static void settings_of_the_user_who_has_the_inbox_now_are_not_deleted(void **st
     sends("APPLY UNUSER a\n");
     moved_on = true;
     sends("");
-    unit.replica.subscriptions.n = 0;
+    unit.replica.subscriptions.n = 0; /* a replica does not tell all that it deletes */
+    sends("");
+    session.capabilities = CAP_BEFORE_3_6; /* there the settings of both go by name */
     sends("APPLY UNUSER a\n");
+    session.capabilities = 0;
+    unit.replica.mailboxes.n = 2; /* a mailbox has to go, and the settings are sent again afterwards */
+    sends("APPLY UNUSER a\n");
+    unit.replica.mailboxes.n = 0;
+    unreadable = "former names";
+    sends("");
+    fails_with(ERR_CORRUPT, "former names");
     moved_on = false;
+}
+
+static void a_folder_that_is_still_here_stays_there(void **state)
+{
+    struct slice name = slice_str("user.a.x");
+    (void)state;
+    unuser();
+    list_add("user.a", "ida", MB_DELETED);
+    list_add("user.a.x", "idx", 0);
+    unit.replica.subscriptions = (struct subscription_list){ &name, 1 };
+    sends("APPLY UNSUB %(USERID a MBOXNAME user.a.x)\n");
+    session.capabilities = CAP_BEFORE_3_6;
+    sends("APPLY UNSUB %(USERID a MBOXNAME user.a.x)\n(scripts)\n");
+    session.capabilities = 0;
+    moved_on = true;
+    sends("");
+    moved_on = false;
+    list.e[1].flags = MB_REMOTE; /* it is on another server */
+    sends("APPLY UNSUB %(USERID a MBOXNAME user.a.x)\n");
+    no_error();
+}
+
+static void what_no_record_says_takes_no_copies_of_the_deleted_tree(void **state)
+{
+    struct slice name = slice_str("user.a.x");
+    (void)state;
+    unuser();
+    item.keep_copies = true;
+    unit.replica.mailboxes.n = 0;
+    unit.replica.subscriptions = (struct subscription_list){ &name, 1 };
+    subscribed[subscriptions.n++] = slice_str("user.a.y"); /* nothing is added */
+    sends("APPLY UNUSER a\n");
+    session.capabilities = CAP_BEFORE_3_6;
+    sends("APPLY UNSUB %(USERID a MBOXNAME user.a.x)\n(scripts)\n");
+    unreadable = "subscriptions";
+    sends("(scripts)\n");
+    fails_with(ERR_CORRUPT, "subscriptions");
 }
 
 static void a_user_who_is_here_again_is_not_deleted(void **state)
@@ -561,6 +611,8 @@ int main(void)
         TEST(what_is_one_object_asks_what_it_needs),
         TEST(a_user_without_an_inbox_here_is_deleted_there),
         TEST(settings_of_the_user_who_has_the_inbox_now_are_not_deleted),
+        TEST(a_folder_that_is_still_here_stays_there),
+        TEST(what_no_record_says_takes_no_copies_of_the_deleted_tree),
         TEST(a_user_who_is_here_again_is_not_deleted),
         TEST(a_user_whose_folder_has_another_name_here_is_not_deleted),
         TEST(a_user_is_not_deleted_after_a_list_that_cannot_be_read),

@@ -139,10 +139,10 @@ struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out)
     return NULL;
 }
 
-struct err *store_name_moved_on(struct store *s, struct slice name, bool *out)
+struct err *store_present_names(struct store *s, struct arena *a, struct slice name, struct name_list *out)
 {
-    (void)s, (void)name;
-    *out = false; /* the model's users have nothing besides mailboxes */
+    (void)s, (void)a, (void)name;
+    *out = (struct name_list){ NULL, 0, 0 }; /* the model's users have nothing besides mailboxes */
     return NULL;
 }
 

@@ -1,0 +1,120 @@
+"""Users who are deleted, whom a log or the list tells of only in part: their settings, deleted copies, and folders that
+stay behind. Found by tests/campaign."""
+import pytest
+from test_faults_campaign import CONF, delete_user, make_shared, make_user, rename
+from test_faults_renamed_users import install
+
+from lab.clients import ours
+from lab.pair import make_pair
+
+
+def settings(lines, user):
+    """What is said of a user's subscriptions and scripts."""
+    return [line for line in lines if line.startswith(f"user {user} ") and " seen " not in line]
+
+
+# --- a master of 3.2 writes no UNUSER for a user who was deleted ----------------------------------------------------
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "made again"])
+@pytest.mark.parametrize("delete_mode", ["delayed", "immediate"])
+@pytest.mark.parametrize("there", ["3.2.6", "3.6.1", "3.12.4"])
+def test_settings_of_a_user_whom_no_record_calls_deleted_go(there, delete_mode, again):
+    conf = {**CONF, "delete_mode": delete_mode}
+    with make_pair(conf=conf, install=install("3.2.6"), replica_install=install(there)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        delete_user(pair.master, "anna")
+        if again:
+            with pair.master.imap() as admin:
+                admin.create("user/anna")
+        assert "UNUSER" not in log.read_text()
+        ours(pair.master, "-R", "-f", log)
+        found = pair.differences(sieve_mailboxes=False)
+        assert settings(found, "anna") == []
+        assert [line for line in found if "DELETED" in line] == []
+        with pair.replica.imap() as admin:
+            admin.create("user/anna", ok=False)
+        with pair.replica.imap("anna") as c:
+            assert "INBOX" not in str(c.command("LSUB", '""', '"*"'))
+
+
+# --- a folder that outlives its user -----------------------------------------------------------------------------
+
+
+def delete_inbox_alone(server, user):
+    """As Cyrus does when something keeps it from deleting a folder of the user."""
+    with server.imap() as admin:
+        admin.setacl(f"user/{user}", "cyrus", "lrswipkxtecda")
+        admin.command("LOCALDELETE", f"user/{user}")
+
+
+@pytest.mark.parametrize("there", ["3.2.6", "3.6.1", "3.12.4"])
+@pytest.mark.parametrize("here", ["3.6.1", "3.12.4"])
+def test_a_folder_that_outlives_its_user_outlives_him_on_the_replica_too(here, there):
+    """UNUSER would delete it, and a replica from 3.6 on makes no new one without an INBOX."""
+    with make_pair(conf=CONF, install=install(here), replica_install=install(there)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        delete_inbox_alone(pair.master, "anna")
+        with log.open("a") as out:
+            out.write("UNUSER anna\n")
+        done = ours(pair.master, "-R", "-f", log)
+        assert done.log_lines("a folder of a deleted user lives on: mailbox=<user.anna.sub> userid=<anna>")
+        ours(pair.master, "-R", "-f", log)
+        assert [line for line in pair.differences(sieve_mailboxes=False) if line.startswith("mailbox ")] == []
+        with pair.replica.imap() as admin:
+            assert "user/anna/sub" in admin.list()
+
+
+# --- a user who was renamed, and what his former name stands for ---------------------------------------------------
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+@pytest.mark.parametrize("here, there", [("3.6.1", "3.6.1"), ("3.6.1", "3.12.4"), ("3.12.4", "3.12.4")])
+def test_a_successor_who_leaves_no_trace_takes_nothing_from_the_renamed_user(here, there, batches):
+    """His tombstone is the only one of the name, and the replica tells nothing of it: it deletes the settings all the same."""
+    conf = {**CONF, "delete_mode": "immediate"}
+    with make_pair(conf=conf, install=install(here), replica_install=install(there)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        rename(pair.master, "user/anna", "user/berta")
+        if batches == 2:
+            ours(pair.master, "-R", "-f", log)
+            log.unlink()
+        with pair.master.imap() as admin:
+            admin.create("user/anna")
+        delete_user(pair.master, "anna")
+        ours(pair.master, "-R", "-f", log)
+        assert settings(pair.differences(sieve_mailboxes=False), "berta") == []
+        with pair.replica.imap("berta") as c:
+            assert "INBOX/sub" in str(c.command("LSUB", '""', '"*"'))
+
+
+@pytest.mark.parametrize("here", ["3.2.6", "3.6.1", "3.12.4"])
+def test_a_replica_that_keeps_settings_by_name_forgets_those_of_a_former_name(here):
+    """The next user of that name would have them."""
+    with make_pair(conf=CONF, install=install(here), replica_install=install("3.2.6")) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        rename(pair.master, "user/anna", "user/berta")
+        ours(pair.master, "-R", "-f", log)
+        assert settings(pair.differences(sieve_mailboxes=False), "berta") == []
+        with pair.replica.imap() as admin:
+            admin.create("user/anna")
+        with pair.replica.imap("anna") as c:
+            assert "INBOX" not in str(c.command("LSUB", '""', '"*"'))
+        with pair.replica.sieve("anna") as sieve:
+            assert sieve.list() == []
