@@ -107,6 +107,7 @@ struct engine_item {
     /* USER, MAILBOXES: names of which a record says that they were deleted -> struct slice, the name in the
      * deleted tree that they got, or empty; or NULL */
     const struct map *deleted;
+    bool if_there;    /* MAILBOXES: those that the replica has, under whatever name; no other one is made */
     bool keep_copies; /* UNUSER: what the user has in the deleted tree is to stay there */
     struct slice object; /* QUOTA: the root; SEEN: a uniqueid; SUB: an internal name */
 };

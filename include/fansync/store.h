@@ -71,9 +71,9 @@ struct err *store_was_renamed(struct store *s, struct slice uniqueid, bool *out)
  * are left out. In a. One pass over the list. */
 struct err *store_present_names(struct store *s, struct arena *a, struct slice name, struct name_list *out)
     __attribute__((warn_unused_result));
-/* The names under which the list has tombstones of these uniqueids: former names, in a. One pass over the whole list. */
+/* The names that the mailboxes of these uniqueids had before, as far as the list remembers, in a. One pass over it. */
 struct err *store_former_names(struct store *s, struct arena *a, const struct slice *uniqueid, size_t n,
-                               struct slice **names, size_t *nnames) __attribute__((warn_unused_result));
+                               struct name_list *out) __attribute__((warn_unused_result));
 
 /* Every entry of the list whose internal name starts with prefix (may be empty). */
 struct err *store_all_mailboxes(struct store *s, struct arena *a, struct slice prefix,

@@ -121,10 +121,17 @@ struct err *mode_mailboxes(struct run *r, const struct slice *names, size_t n, b
 
 /* ---- -A ---- */
 
+/* What a user has in the deleted tree. */
+struct copies {
+    struct slice *name;
+    size_t n, cap;
+};
+
 struct collector {
     struct run *run;
     struct arena arena;
-    struct map users;
+    struct map users;   /* those who are here */
+    struct map deleted; /* owner -> struct copies */
     struct engine_item *items;
     size_t n, cap;
 };
@@ -135,7 +142,18 @@ static struct engine_item *add_item(struct collector *c)
     return &c->items[c->n++];
 }
 
-/* Users once each, shared mailboxes one by one, deleted mailboxes of users not at all. */
+static void collect_copy(struct collector *c, struct slice user, struct slice name)
+{
+    struct copies *of = map_get(&c->deleted, user);
+    if (!of) {
+        of = arena_alloc(&c->arena, sizeof *of);
+        map_put(&c->deleted, user, of);
+    }
+    of->name = arena_grow(&c->arena, of->name, of->n, &of->cap, sizeof *of->name);
+    of->name[of->n++] = name;
+}
+
+/* Users once each, shared mailboxes one by one. Deleted mailboxes go with their user. */
 static void collect(struct collector *c, const struct mbentry *e)
 {
     if (!mbentry_is_live(e))
@@ -148,20 +166,36 @@ static void collect(struct collector *c, const struct mbentry *e)
         return;
     }
     struct slice user = names_userid(&c->arena, &parts);
-    if (parts.deleted_time == 0 && map_put(&c->users, user, c))
+    if (parts.deleted_time != 0)
+        collect_copy(c, user, e->name);
+    else if (map_put(&c->users, user, c))
         *add_item(c) = (struct engine_item){ .kind = ITEM_USER, .userid = user };
+}
+
+/*
+ * Of a user who is not here any more, the list tells what was deleted as long as it has the copies. If the replica still has
+ * one of them under its old name, it goes where it is here. What it has not, or has expired, is not made.
+ */
+static void add_copies(void *ctx, struct slice user, void *value)
+{
+    struct collector *c = ctx;
+    const struct copies *of = value;
+    if (!map_get(&c->users, user))
+        *add_item(c) = (struct engine_item){ .kind = ITEM_MAILBOXES, .names = of->name, .nnames = of->n, .if_there = true };
 }
 
 struct err *mode_all(struct run *r, struct slice prefix, bool *failed)
 {
-    struct collector c = { .run = r, .arena = ARENA_INIT, .users = MAP_INIT };
+    struct collector c = { .run = r, .arena = ARENA_INIT, .users = MAP_INIT, .deleted = MAP_INIT };
     struct mbentry_list list = { NULL, 0, 0 };
     struct err *err = store_all_mailboxes(r->store, &c.arena, prefix, &list);
     for (size_t i = 0; !err && i < list.n; i++)
         collect(&c, &list.e[i]);
+    map_each(&c.deleted, add_copies, &c);
     if (!err)
         err = run_items(r, c.items, c.n, &(struct outcome){ .what = "do_user", .all_users = true }, failed);
     map_free(&c.users);
+    map_free(&c.deleted);
     arena_free(&c.arena);
     return err;
 }

@@ -375,24 +375,55 @@ struct err *mblist_has_former_names(const struct mblist *l, struct slice uniquei
     return e ? err_wrap(e, "mailboxes.db: entry \"" SLICE_FMT "\"", SLICE_ARG(uniqueid)) : NULL;
 }
 
-void mblist_former_names(const struct mblist *l, struct arena *a, const struct namespace_options *o,
-                         const struct map *ids, struct slice **names, size_t *n)
+static void add_name(struct arena *a, struct slice name, struct name_list *out)
+{
+    for (size_t i = 0; i < out->n; i++)
+        if (slice_eq(out->name[i], name))
+            return;
+    out->name = arena_grow(a, out->name, out->n, &out->cap, sizeof *out->name);
+    out->name[out->n++] = arena_dup(a, name);
+}
+
+static void add_tombstone(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                          const struct db_row *row, const struct map *ids, struct name_list *out)
 {
     struct arena scratch = ARENA_INIT;
-    size_t cap = 0;
-    *names = NULL;
-    *n = 0;
-    for (size_t i = 0; i < l->names.n; i++) {
-        struct mbentry e;
-        struct err *err = mblist_entry(l, &scratch, o, &l->names.row[i], &e);
-        if (!err && (e.flags & MB_DELETED) && e.uniqueid.n && map_get(ids, e.uniqueid)) {
-            *names = arena_grow(a, *names, *n, &cap, sizeof **names);
-            (*names)[(*n)++] = arena_dup(a, e.name);
-        }
-        err_free(err); /* told by whoever asks for that very name */
-        arena_reset(&scratch);
-    }
+    struct mbentry e;
+    struct err *err = mblist_entry(l, &scratch, o, row, &e);
+    if (!err && (e.flags & MB_DELETED) && e.uniqueid.n && map_get(ids, e.uniqueid))
+        add_name(a, e.name, out);
+    err_free(err); /* told by whoever asks for that very name */
     arena_free(&scratch);
+}
+
+static void add_history(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                        const struct db_row *row, struct name_list *out)
+{
+    struct arena scratch = ARENA_INIT;
+    struct dlist *v = NULL;
+    struct slice key, name;
+    struct err *err = dlist_parse(&scratch, row->value, &v);
+    const struct dlist *former = err ? NULL : dlist_get(v, "H");
+    for (const struct dlist *d = former && former->type == DLIST_LIST ? former->first : NULL; d && !err; d = d->next) {
+        if (dlist_str(d, "N", &key))
+            err = read_name(l, &scratch, o, key, &name);
+        if (dlist_str(d, "N", &key) && !err)
+            add_name(a, name, out);
+    }
+    err_free(err); /* told by whoever asks for that very uniqueid */
+    arena_free(&scratch);
+}
+
+struct name_list mblist_former_names(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                                     const struct map *ids)
+{
+    struct name_list out = { NULL, 0, 0 };
+    for (size_t i = 0; i < l->names.n; i++)
+        add_tombstone(l, a, o, &l->names.row[i], ids, &out);
+    for (size_t i = 0; i < l->ids.n; i++)
+        if (map_get(ids, l->ids.row[i].key))
+            add_history(l, a, o, &l->ids.row[i], &out);
+    return out;
 }
 
 static bool has_former_name(const struct dlist *entry, struct slice key)
@@ -413,14 +444,9 @@ static void add_present_name(const struct mblist *l, struct arena *a, const stru
 {
     struct slice name;
     struct err *err = read_name(l, a, o, key, &name);
-    bool counts = !err && names_from_internal(a, o, name).deleted_time == 0;
+    if (!err && names_from_internal(a, o, name).deleted_time == 0)
+        add_name(a, name, out);
     err_free(err); /* told by whoever asks for that very name */
-    for (size_t i = 0; i < out->n && counts; i++)
-        counts = !slice_eq(out->name[i], name);
-    if (!counts)
-        return;
-    out->name = arena_grow(a, out->name, out->n, &out->cap, sizeof *out->name);
-    out->name[out->n++] = name;
 }
 
 static void add_by_history(const struct mblist *l, struct arena *a, const struct namespace_options *o,

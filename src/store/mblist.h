@@ -58,9 +58,10 @@ struct err *mblist_has_former_names(const struct mblist *l, struct slice uniquei
 /* The names, in a, of mailboxes outside the deleted tree that had the key before. The old form, which keeps no former
  * names, knows the one whose tombstone the key has. Entries that cannot be read are passed over. */
 struct name_list mblist_present_names(const struct mblist *l, struct arena *a, const struct namespace_options *o, struct slice key);
-/* The names of tombstones whose uniqueid is a key of ids; entries that cannot be read are passed over. */
-void mblist_former_names(const struct mblist *l, struct arena *a, const struct namespace_options *o,
-                         const struct map *ids, struct slice **names, size_t *n);
+/* The names, in a, that the mailboxes had whose uniqueid is a key of ids: those of tombstones of it, and its former names.
+ * Entries that cannot be read are passed over. */
+struct name_list mblist_former_names(const struct mblist *l, struct arena *a, const struct namespace_options *o,
+                                     const struct map *ids);
 /* What a row says, in a. ERR_CORRUPT, ERR_NOTSUPPORTED (an unknown type letter, a value
  * of Cyrus 2) name the key. */
 struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct namespace_options *o,

@@ -319,14 +319,14 @@ struct err *store_present_names(struct store *s, struct arena *a, struct slice n
 }
 
 struct err *store_former_names(struct store *s, struct arena *a, const struct slice *uniqueid, size_t n,
-                               struct slice **names, size_t *nnames)
+                               struct name_list *out)
 {
     struct mblist *l = NULL;
     struct map ids = MAP_INIT;
     TRY(store_list_get(s, &l));
     for (size_t i = 0; i < n; i++)
         map_put(&ids, uniqueid[i], s);
-    mblist_former_names(l, a, &s->names, &ids, names, nnames);
+    *out = mblist_former_names(l, a, &s->names, &ids);
     map_free(&ids);
     store_list_put(s, l);
     return NULL;

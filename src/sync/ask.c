@@ -94,8 +94,8 @@ static struct err *ask_former(struct unit *u)
     struct session *s = u->engine->session;
     struct buf *b = session_begin(s, "GET MAILBOXES", &u->arena, NULL, former_answered, u);
     buf_addc(b, '(');
-    for (size_t i = 0; i < u->nformer; i++)
-        dlist_item_str(b, u->former[i]);
+    for (size_t i = 0; i < u->former.n; i++)
+        dlist_item_str(b, u->former.name[i]);
     buf_addc(b, ')');
     return session_end(s);
 }
@@ -103,7 +103,7 @@ static struct err *ask_former(struct unit *u)
 struct err *unit_ask_ids(struct unit *u)
 {
     struct session *s = u->engine->session;
-    if (u->nformer)
+    if (u->former.n)
         return ask_former(u);
     struct buf *b = session_begin(s, "GET UNIQUEIDS", &u->arena, NULL, unit_state_answered, u);
     buf_addc(b, '(');

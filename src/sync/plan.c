@@ -95,7 +95,7 @@ static struct err *named_entries(struct unit *u)
                     SLICE_ARG(item->names[i]));
         if (found && wanted(u, e))
             u->entries.n++;
-        else if (found && mbentry_is_live(e) && e->kind == 'f')
+        else if (found && mbentry_is_live(e) && e->kind == 'f' && !item->if_there)
             engine_skip(u->engine, "the replica takes no #sieve mailbox, scripts go with their user: mailbox=<" SLICE_FMT ">",
                         SLICE_ARG(e->name));
     }
@@ -324,13 +324,19 @@ static bool placed(struct work *w)
     return true;
 }
 
+/* When a first try has failed; or if nothing else would ask, and nothing else be done. */
+static bool seeks_all(const struct unit *u)
+{
+    return u->attempt > 0 || u->item->if_there;
+}
+
 /* The uniqueids of the mailboxes that the replica may have under a name that was not asked for. */
 static void find_sought(struct unit *u, const struct folder_matches *f)
 {
     u->sought = arena_array(&u->arena, f->n, sizeof *u->sought);
     for (size_t i = 0; i < f->n; i++) {
         struct slice id = u->entries.e[i].uniqueid;
-        bool renamed = u->attempt > 0;
+        bool renamed = seeks_all(u);
         if (f->match[i].r || id.n == 0 || map_get(&u->asked_ids, id))
             continue;
         struct err *err = renamed ? NULL : store_was_renamed(u->engine->o.store, id, &renamed);
@@ -343,16 +349,16 @@ static void find_sought(struct unit *u, const struct folder_matches *f)
 
 /*
  * A server before 3.6 ends when it is asked for a uniqueid that it does not know (seen with 3.2.6). It is asked for the
- * names that the master's list has tombstones of: a rename leaves one of the same uniqueid.
+ * names that the mailbox had, as far as the master's list remembers.
  */
 static void seek_by_name(struct unit *u)
 {
-    struct err *err = store_former_names(u->engine->o.store, &u->arena, u->sought, u->nsought, &u->former, &u->nformer);
+    struct err *err = store_former_names(u->engine->o.store, &u->arena, u->sought, u->nsought, &u->former);
     for (size_t i = 0; i < u->nsought; i++)
         map_put(&u->asked_ids, u->sought[i], u);
     if (err)
         unit_fail(u, err);
-    u->nsought = u->nformer;
+    u->nsought = u->former.n;
 }
 
 /*
@@ -362,7 +368,7 @@ static void seek_by_name(struct unit *u)
 static bool seek(struct unit *u, const struct folder_matches *f)
 {
     bool by_name = session_capabilities(u->engine->session) & CAP_BEFORE_3_6;
-    if (by_name && u->attempt == 0)
+    if (by_name && !seeks_all(u))
         return false;
     find_sought(u, f);
     if (by_name && u->nsought)
@@ -411,7 +417,7 @@ static void plan_mailboxes(struct unit *u)
         w->r = f.match[i].r;
         /* Messages are looked for on the partition that the mailbox has there. */
         w->partition = w->r && w->r->partition.n ? w->r->partition : partition.n ? partition : w->entry->partition;
-        if (placed(w))
+        if ((w->r || !u->item->if_there) && placed(w))
             plan_mailbox(w);
     }
 }

@@ -200,11 +200,12 @@ void unit_forget_plan(struct unit *u)
     u->whole = NULL;
     u->identity = NULL;
     u->entries = u->intermediates = (struct mbentry_list){ NULL, 0, 0 };
-    u->sought = u->former = NULL;
+    u->sought = NULL;
+    u->former = (struct name_list){ NULL, 0, 0 };
     u->trees = NULL;
     u->astray = NULL;
     u->work = NULL;
-    u->nwork = u->ndoomed = u->nrenames = u->nsought = u->nformer = u->ntrees = 0;
+    u->nwork = u->ndoomed = u->nrenames = u->nsought = u->ntrees = 0;
     u->planned = false;
 }
 

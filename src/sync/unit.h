@@ -94,8 +94,7 @@ struct unit {
     struct mbentry_list entries;
     struct slice *sought; /* uniqueids to ask for, by whatever name the replica has them */
     size_t nsought;
-    struct slice *former; /* instead, of a replica that cannot be asked for uniqueids: their former names */
-    size_t nformer;
+    struct name_list former; /* instead, of a replica that cannot be asked for uniqueids: their former names */
     struct map asked_ids; /* those that were asked for since the names were asked */
     /* Of an ITEM_MAILBOXES: INBOXes of trees that something is to be made in or moved into (identity.c) */
     struct slice *trees; /* to ask for */

@@ -2,9 +2,9 @@
 stay behind. Found by tests/campaign."""
 import pytest
 from test_faults_campaign import CONF, delete_user, make_shared, make_user, rename
-from test_faults_renamed_users import install
+from test_faults_renamed_users import MESSAGE, install
 
-from lab.clients import ours
+from lab.clients import ours, stock_has_nothing_to_send
 from lab.pair import make_pair
 
 
@@ -118,3 +118,45 @@ def test_a_replica_that_keeps_settings_by_name_forgets_those_of_a_former_name(he
             assert "INBOX" not in str(c.command("LSUB", '""', '"*"'))
         with pair.replica.sieve("anna") as sieve:
             assert sieve.list() == []
+
+
+# --- copies in the deleted tree of users who are not here any more: no log tells of them, but the list ----------------
+
+
+@pytest.mark.parametrize("here, there", [("3.12.4", "3.12.4"), ("3.12.4", "3.6.1"), ("3.6.1", "3.10.2"), ("3.6.1", "3.2.6"),
+                                         ("3.12.4", "3.2.6")])
+def test_all_finds_what_was_deleted_of_a_user_who_is_called_otherwise_now(here, there):
+    with make_pair(conf=CONF, install=install(here), replica_install=install(there)) as pair:
+        make_shared(pair.master)
+        for user in ("anna", "berta"):
+            make_user(pair.master, user)
+        ours(pair.master, "-A")
+        with pair.master.imap("anna") as c:
+            c.append("INBOX/sub", MESSAGE)
+            c.delete("INBOX/sub")
+            c.create("INBOX/sub")
+        delete_user(pair.master, "berta")
+        with pair.master.imap() as admin:
+            admin.create("user/berta")
+        rename(pair.master, "user/anna", "user/carla")
+        rename(pair.master, "user/berta", "user/dora")
+        ours(pair.master, "-A")
+        found = pair.differences(sieve_mailboxes=False)
+        assert [line for line in found if not line.startswith(("user anna ", "user berta "))] == []
+        if there != "3.2.6":
+            assert stock_has_nothing_to_send(pair.master) == []
+
+
+@pytest.mark.lab(conf=CONF)
+def test_all_does_not_bring_back_a_deleted_user_whose_copies_have_expired(pair):
+    make_shared(pair.master)
+    make_user(pair.master, "anna")
+    ours(pair.master, "-A")
+    delete_user(pair.master, "anna")
+    ours(pair.master, "-A")
+    assert [line for line in pair.differences(sieve_mailboxes=False) if line.startswith("mailbox ")] == []
+    pair.replica.run("cyr_expire", "-E", "0", "-D", "0")
+    done = ours(pair.master, "-A", "-v")
+    assert "MAILBOX DELETED" not in done.out
+    with pair.replica.imap() as admin:
+        assert [name for name in admin.list() if "anna" in name] == []

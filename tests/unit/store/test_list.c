@@ -297,19 +297,22 @@ static void what_had_a_name_before_an_upgrade_is_found_too(void **state)
     now_called("user.old", "user.c "); /* renamed before an upgrade to 3.6 */
 }
 
-static void former_names_are_those_of_tombstones(void **state)
+static void former_names_are_those_of_tombstones_and_of_the_history(void **state)
 {
-    struct slice ids[] = { slice_str("id-a"), slice_str("id-b"), slice_str("nobody") }, *names;
-    size_t n;
+    struct slice ids[] = { slice_str("id-a"), slice_str("id-b"), slice_str("id-h"), slice_str("nobody") };
+    struct name_list names;
     (void)state;
-    scratch_write_text("mailboxes.db", coded("Iid-a\t%(N user.a T e)\nIid-b\t%(N user.b T e)\nNdamaged\t%(\n"
+    scratch_write_text("mailboxes.db", coded("Iid-a\t%(N user.a T e)\nIid-b\t%(N user.b T e H (%(N user.old T ed) %(N user.oldest T ed)))\n"
+                                             "Iid-c\t%(N user.c T e H (%(N user.z T ed)))\nIid-h\t%(N user.h T e H (%(T e) damaged\n"
+                                             "Ndamaged\t%(\n"
                                              "Nuser.a\t%(T e I id-a)\nNuser.b\t%(T e I id-b)\nNuser.c\t%(T ed I id-c)\n"
                                              "Nuser.old\t%(T ed I id-b)\nNuser.older\t%(T ed I id-b)\nNuser.x\t%(T ed)\n"));
     assert_ok(open_with(""));
-    assert_ok(store_former_names(store, &arena, ids, 3, &names, &n));
-    assert_int_equal(n, 2);
-    assert_true(slice_eqs(names[0], "user.old"));
-    assert_true(slice_eqs(names[1], "user.older"));
+    assert_ok(store_former_names(store, &arena, ids, 4, &names));
+    assert_int_equal(names.n, 3);
+    assert_true(slice_eqs(names.name[0], "user.old"));
+    assert_true(slice_eqs(names.name[1], "user.older"));
+    assert_true(slice_eqs(names.name[2], "user.oldest"));
 }
 
 /* One question, asked everywhere in the same words. */
@@ -601,7 +604,7 @@ int main(void)
         cmocka_unit_test_teardown(what_had_a_name_is_found_by_its_history, close_store),
         cmocka_unit_test_teardown(what_had_a_name_is_found_by_its_tombstone, close_store),
         cmocka_unit_test_teardown(what_had_a_name_before_an_upgrade_is_found_too, close_store),
-        cmocka_unit_test_teardown(former_names_are_those_of_tombstones, close_store),
+        cmocka_unit_test_teardown(former_names_are_those_of_tombstones_and_of_the_history, close_store),
         cmocka_unit_test(what_is_remote_moving_or_reserved_is_neither_live_nor_gone),
         cmocka_unit_test_teardown(a_changed_list_is_noticed, close_store),
         cmocka_unit_test_teardown(an_entry_that_cannot_be_read_is_left_out_and_told, close_store),

@@ -147,11 +147,10 @@ struct err *store_present_names(struct store *s, struct arena *a, struct slice n
 }
 
 struct err *store_former_names(struct store *s, struct arena *a, const struct slice *uniqueid, size_t n,
-                               struct slice **names, size_t *nnames)
+                               struct name_list *out)
 {
     (void)s, (void)a, (void)uniqueid, (void)n;
-    *names = NULL; /* the model's replicas can all be asked for a uniqueid */
-    *nnames = 0;
+    *out = (struct name_list){ NULL, 0, 0 }; /* the model's replicas can all be asked for a uniqueid */
     return NULL;
 }
 
