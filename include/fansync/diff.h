@@ -225,6 +225,19 @@ bool diff_mend(struct arena *a, const struct mailbox_header *m, const struct rec
                const struct replica_mailbox *r, const struct replica_records *rrec, const struct compare_result *c,
                const struct replica_details *details, uint64_t floor, int64_t now, struct mend *out);
 
+/*
+ * Of a comparison whose master must stay as it is: a message of the replica that was copied to the master before, and
+ * not changed on the replica since, needs no change of the master any more (ROW_COPYBACK becomes ROW_STALE): else the update
+ * would bring the copy beside the original. details: of what diff_may_be_copied says. The result lives in a.
+ */
+struct compare_result diff_settle_copied(struct arena *a, const struct records *rec,
+                                         const struct replica_records *rrec, const struct compare_result *rows,
+                                         const struct replica_details *details);
+
+/* The rows, of which diff_settle_copied may settle some, as far as can be seen without details. The result lives in a. */
+struct compare_result diff_may_be_copied(struct arena *a, const struct records *rec,
+                                         const struct replica_records *rrec, const struct compare_result *rows);
+
 /* A uid that the records have twice or out of order, which no server checks; 0 if none: look before sending. */
 uint32_t mend_double(const struct mend *m);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fansync/diff.h"
-#include "fansync/map.h"
+#include "diff/copies.h"
 #include "fansync/sync_crc.h"
 
 #define SYSTEM_FLAGS ((uint32_t)(REC_ANSWERED | REC_FLAGGED | REC_DELETED | REC_DRAFT | REC_SEEN))
@@ -23,9 +23,8 @@ struct mender {
     const struct replica_records *rrec;
     const struct replica_details *details;
     struct mend *out;
-    struct map copied; /* GUID -> struct copies: messages of the master that may be copies */
+    struct copies copies;
     size_t *live;      /* for each of the master's records: the live record that takes its place, plus 1; or 0 */
-    bool *dying;       /* for each: expunged on the replica, so it will be here */
     struct found_copy {
         size_t i;
         const struct replica_detail *t; /* the original */
@@ -39,118 +38,6 @@ struct mender {
 bool compare_row_wants_detail(enum compare_row row)
 {
     return row == ROW_TAKE_FLAGS || row == ROW_APPEND_HERE || row == ROW_COPYBACK;
-}
-
-/* ---- finding ---- */
-
-static size_t find_record(const struct records *rec, uint32_t uid)
-{
-    size_t lo = 0, hi = rec->n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (rec->uid[mid] < uid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-static int compare_uid(const void *key, const void *element)
-{
-    const uint32_t *uid = key;
-    const struct replica_detail *d = element;
-    return (*uid > d->uid) - (*uid < d->uid);
-}
-
-static int compare_record_uid(const void *key, const void *element)
-{
-    const uint32_t *uid = key;
-    const struct replica_record *d = element;
-    return (*uid > d->uid) - (*uid < d->uid);
-}
-
-/* NULL if it is not what was compared. */
-static const struct replica_detail *find_detail(const struct mender *d, uint32_t uid)
-{
-    if (d->details->n == 0 || d->rrec->n == 0)
-        return NULL;
-    const struct replica_detail *found = bsearch(&uid, d->details->d, d->details->n, sizeof *found, compare_uid);
-    const struct replica_record *seen = bsearch(&uid, d->rrec->r, d->rrec->n, sizeof *seen, compare_record_uid);
-    if (!found || !seen || !guid_eq(&found->guid, &seen->guid) || found->modseq != seen->modseq)
-        return NULL;
-    return found;
-}
-
-/* ---- a message that was copied before ---- */
-
-struct copies { /* records of the master with one GUID, not yet taken for a copy */
-    size_t *i;
-    size_t n, cap;
-};
-
-static struct slice guid_key(const struct guid *g)
-{
-    return slice_of((const char *)g->b, GUID_SIZE);
-}
-
-static void index_copies(struct mender *d)
-{
-    for (size_t i = 0; i < d->rec->n; i++) {
-        if (d->rec->flags[i] & REC_EXPUNGED)
-            continue;
-        struct copies *c = map_get(&d->copied, guid_key(&d->rec->guid[i]));
-        if (!c) {
-            c = arena_alloc(d->a, sizeof *c);
-            map_put(&d->copied, guid_key(&d->rec->guid[i]), c);
-        }
-        c->i = arena_grow(d->a, c->i, c->n, &c->cap, sizeof *c->i);
-        c->i[c->n++] = i;
-    }
-}
-
-static void mark_dying(struct mender *d, const struct compare_result *c)
-{
-    for (size_t k = 0; k < c->n; k++) {
-        size_t i = find_record(d->rec, c->d[k].uid);
-        if (c->d[k].row == ROW_EXPUNGE_HERE && i < d->rec->n)
-            d->dying[i] = true;
-    }
-}
-
-/*
- * A copy keeps all that says when the message came into being, which no second delivery and
- * no COPY of a user shares. Its createdmodseq is the modseq that the original had when it was copied: at least
- * the original's own createdmodseq, at most its modseq now. A copy that the replica has already, and that
- * was expunged there, is none: its original is what somebody wanted to keep.
- */
-static uint64_t created(const struct replica_detail *t)
-{
-    return t->createdmodseq < t->modseq ? t->createdmodseq : t->modseq; /* whatever the replica says */
-}
-
-static bool is_copy(const struct mender *d, size_t i, const struct replica_detail *t)
-{
-    const struct records *rec = d->rec;
-    return rec->uid[i] > t->uid && rec->internaldate[i] == t->internaldate && rec->size[i] == t->size &&
-           rec->savedate[i] == t->savedate && rec->createdmodseq[i] >= created(t) &&
-           rec->createdmodseq[i] <= t->modseq && !d->dying[i];
-}
-
-/* Each record is taken for the copy of one message only, of several the one that was made first. */
-static bool find_copy(struct mender *d, const struct replica_detail *t, size_t *copy)
-{
-    struct copies *c = map_get(&d->copied, guid_key(&t->guid));
-    size_t best = SIZE_MAX;
-    for (size_t k = 0; c && k < c->n; k++)
-        if (is_copy(d, c->i[k], t) &&
-            (best == SIZE_MAX || d->rec->createdmodseq[c->i[k]] < d->rec->createdmodseq[c->i[best]]))
-            best = k;
-    if (best == SIZE_MAX)
-        return false;
-    *copy = c->i[best];
-    c->i[best] = c->i[--c->n];
-    return true;
 }
 
 /* ---- making records ---- */
@@ -220,7 +107,7 @@ static size_t append_theirs(struct mender *d, const struct replica_detail *t, ui
     o->size[k] = t->size;
     o->guid[k] = t->guid;
     o->savedate[k] = t->savedate;
-    o->createdmodseq[k] = created(t);
+    o->createdmodseq[k] = copies_created(t);
     take_flags(d, k, t);
     need_message(d, k, t->uid, true);
     return k;
@@ -244,10 +131,10 @@ static void renumber(struct mender *d, size_t i)
 static void copyback(struct mender *d, const struct replica_detail *t)
 {
     size_t i;
-    if (find_copy(d, t, &i))
+    if (copies_find(&d->copies, t, &i))
         d->found[d->nfound++] = (struct found_copy){ i, t };
     else
-        d->out->rec.createdmodseq[append_theirs(d, t, ++d->last_uid)] = t->modseq; /* see is_copy */
+        d->out->rec.createdmodseq[append_theirs(d, t, ++d->last_uid)] = t->modseq; /* see copies.c */
     expunge_there(d, t->uid);
 }
 
@@ -261,7 +148,7 @@ static void take_changes_of_originals(struct mender *d)
     for (size_t f = 0; f < d->nfound; f++) {
         size_t i = d->found[f].i;
         const struct replica_detail *t = d->found[f].t;
-        const struct replica_detail *there = find_detail(d, d->rec->uid[i]); /* if the copy is changed there too */
+        const struct replica_detail *there = copies_detail(d->rrec, d->details, d->rec->uid[i]); /* if the copy is changed there too */
         if (t->modseq == d->rec->createdmodseq[i] || (there && there->modseq > t->modseq))
             continue;
         take_flags(d, d->live[i] ? d->live[i] - 1 : copy_record(d, i, d->rec->uid[i]), t);
@@ -270,9 +157,9 @@ static void take_changes_of_originals(struct mender *d)
 
 static bool carry_out(struct mender *d, const struct compare_difference *row)
 {
-    size_t i = find_record(d->rec, row->uid);
+    size_t i = copies_place(d->rec, row->uid);
     const struct replica_detail *t = NULL;
-    if (compare_row_wants_detail(row->row) && !(t = find_detail(d, row->uid)))
+    if (compare_row_wants_detail(row->row) && !(t = copies_detail(d->rrec, d->details, row->uid)))
         return false;
     switch (row->row) {
     case ROW_NOTHING:
@@ -355,7 +242,7 @@ static void sum_result(struct mender *d)
     const struct records *o = &d->out->rec;
     *s = sync_crc_compute(d->m, d->rec);
     for (size_t k = 0; k < o->n; k++) {
-        size_t i = find_record(d->rec, o->uid[k]);
+        size_t i = copies_place(d->rec, o->uid[k]);
         if (i < d->rec->n && d->rec->uid[i] == o->uid[k] && !(d->rec->flags[i] & REC_EXPUNGED))
             sum(s, sync_crc_record(d->m, d->rec, i));
         if (!(o->flags[k] & REC_EXPUNGED))
@@ -429,12 +316,11 @@ bool diff_mend(struct arena *a, const struct mailbox_header *m, const struct rec
 {
     *out = (struct mend){ 0 };
     struct mender d = {
-        .a = a, .m = m, .rec = rec, .r = r, .rrec = rrec, .details = details, .out = out, .copied = MAP_INIT,
+        .a = a, .m = m, .rec = rec, .r = r, .rrec = rrec, .details = details, .out = out,
         .modseq = larger(larger(m->highestmodseq, r->highestmodseq), floor),
         .last_uid = m->last_uid > r->last_uid ? m->last_uid : r->last_uid, .now = now,
     };
     d.live = arena_array(a, rec->n, sizeof *d.live);
-    d.dying = arena_array(a, rec->n, sizeof *d.dying);
     d.found = arena_array(a, c->n, sizeof *d.found);
     records_make(a, 2 * c->n, &out->rec); /* a renumbered message makes two */
     out->rec.annotations = arena_array(a, 2 * c->n, sizeof *out->rec.annotations);
@@ -442,12 +328,11 @@ bool diff_mend(struct arena *a, const struct mailbox_header *m, const struct rec
     out->messages = arena_array(a, c->n, sizeof *out->messages);
     out->expunge = arena_array(a, c->n, sizeof *out->expunge);
     begin_header(&d);
-    index_copies(&d);
-    mark_dying(&d, c);
+    copies_index(&d.copies, a, rec, c);
     bool complete = true;
     for (size_t k = 0; k < c->n && complete; k++)
         complete = carry_out(&d, &c->d[k]);
-    map_free(&d.copied);
+    copies_free(&d.copies);
     if (!complete)
         return false;
     take_changes_of_originals(&d);

@@ -46,15 +46,35 @@ static struct err *send(struct work *w, const struct withheld *h, const uint32_t
     return nstale ? compare_expunge(w, stale, nstale) : NULL;
 }
 
-struct err *withhold_run(struct work *w, const struct compare_result *c, struct err *why)
+/* A message that a copyback, cut off or refused before its end, has put on the master is expunged on the replica. */
+static struct err *settle_copied(struct work *w, const struct compare_result *c, struct compare_result *out)
 {
+    struct arena *a = &w->unit->arena;
+    struct compare_result may = diff_may_be_copied(a, &w->rec, &w->replica_records, c);
+    *out = *c;
+    if (may.n == 0)
+        return NULL;
+    TRY(detail_ask(w, &may));
+    if (w->state != WORK_FAILED)
+        *out = diff_settle_copied(a, &w->rec, &w->replica_records, c, &w->details);
+    return NULL;
+}
+
+struct err *withhold_run(struct work *w, const struct compare_result *found, struct err *why)
+{
+    struct compare_result settled, *c = &settled;
     struct withheld h;
     size_t nstale;
+    struct err *err = settle_copied(w, found, c);
+    if (err || w->state == WORK_FAILED) {
+        err_free(why);
+        return err;
+    }
     diff_withhold(&w->unit->arena, w->m, &w->rec, w->r, &w->replica_records, c, &h);
     if (why || h.kept.n || h.keeps_annotations) {
         if (!why)
             master_session(w->unit->engine); /* says why it cannot be had */
-        tell_differences(w, c);
+        tell_differences(w, found);
         w->conflict = compare_conflict(w, &h.kept, h.keeps_annotations, why);
     }
     uint32_t *stale = compare_stale(w, c, &nstale);
