@@ -286,3 +286,31 @@ def test_two_messages_under_one_uid_keep_no_flag_from_arriving(anna):
         assert proxy.applied() == []
     assert uids(anna.replica) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert all(r"\Answered" in flags(anna.replica, uid) for uid in (1, 2, 3))
+
+
+# --- a copyback that was cut off, and then nobody to tell the master ----------------------------------
+
+
+@pytest.mark.lab(services=SERVICES)
+@pytest.mark.parametrize("changed_since", [False, True])
+def test_the_original_of_a_copy_does_not_stay_beside_it(anna, changed_since):
+    """Only one that was changed after it was copied: its change is not on the master yet."""
+    with_service(anna)
+    for server, body in ((anna.master, 10), (anna.replica, 20)):
+        with server.imap("anna") as c:
+            c.append("INBOX", message(body))
+    with Proxy(anna.replica) as proxy:
+        for nth in range(1, 10):  # in every try
+            proxy.on("APPLY EXPUNGE", "NO IMAP_MAILBOX_LOCKED Mailbox is locked", nth=nth)
+        assert ours(anna.master, "-A", conf=proxy.conf, check=False).status == 1 and proxy.fired
+    copied = [uid for uid in uids(anna.master) if uid > 7]
+    assert len(copied) == 2 and uids(anna.replica)[-1] == 7
+    if changed_since:
+        flag(anna.replica, 7, r"\Flagged")
+    run = ours(anna.master, "-A", conf={"sync_copyback": "off"}, check=False)
+    assert run.status == 1 or not changed_since
+    assert uids(anna.replica) == [*range(1, 7), *([7] if changed_since else []), *copied]
+    ours(anna.master, "-A")
+    assert uids(anna.replica) == uids(anna.master) == [*range(1, 7), *copied]
+    assert anna.differences(history=False) == []
+    assert stock_has_nothing_to_send(anna.master) == []
