@@ -105,6 +105,7 @@ static struct err *ask_full(struct work *w)
     struct session *s = w->unit->engine->session;
     struct arena *a = &w->unit->arena;
     struct dlist_hooks hooks = { .ctx = w, .watch_key = "RECORD", .item = take_record };
+    w->replica_records = (struct replica_records){ 0 };
     log_progress("FULLMAILBOX " SLICE_FMT, SLICE_ARG(w->entry->name));
     dlist_write_str(session_begin(s, "GET FULLMAILBOX", a, &hooks, full_answered, w), w->entry->name);
     allow_records(w);
@@ -267,19 +268,51 @@ static struct err *may_be_forced(struct work *w, const struct compare_result *c)
     return why || !can_be_forced(w, c) ? compare_conflict(w, c, false, why) : NULL;
 }
 
-static struct err *force(struct work *w, const struct compare_result *c)
+static struct err *force_update(struct work *w, const struct compare_result *c)
 {
-    size_t n;
-    struct err *conflict = may_be_forced(w, c);
-    if (conflict) {
-        work_fail(w, conflict);
-        return NULL;
-    }
-    uint32_t *gone = uids_of(w, c, ROW_STALE, ROW_EXPUNGE_AGAIN, &n);
-    struct err *err = compare_update(w, c, gone, n);
+    TRY(compare_update(w, c, NULL, 0));
     mark_also(w, c, ROW_TOUCH);
     w->part = (struct record_part){ true, w->m->last_uid, w->m->highestmodseq };
-    return err;
+    return NULL;
+}
+
+/* What an EXPUNGE leaves is not known by its sums, so the update behind it could not tell a message that came to the
+ * replica meanwhile, and would take its counters below it. So the two sides are compared once more. */
+static struct err *expunge_and_compare(struct work *w, const uint32_t *uid, size_t n, struct compare_result *c)
+{
+    TRY(compare_expunge(w, uid, n));
+    TRY(session_drain(w->unit->engine->session));
+    if (w->state != WORK_FAILED)
+        TRY(ask_full(w));
+    TRY(session_drain(w->unit->engine->session));
+    if (w->state == WORK_FAILED)
+        return NULL;
+    struct err *err = compare_load_all(w);
+    if (err)
+        work_fail(w, err);
+    else
+        *c = diff_compare(&w->unit->arena, w->m, &w->rec, w->r, &w->replica_records);
+    return NULL;
+}
+
+static struct err *force(struct work *w, struct compare_result c)
+{
+    size_t n;
+    struct err *conflict = may_be_forced(w, &c);
+    uint32_t *gone = uids_of(w, &c, ROW_STALE, ROW_EXPUNGE_AGAIN, &n);
+    if (!conflict && n) {
+        TRY(expunge_and_compare(w, gone, n, &c));
+        if (w->state == WORK_FAILED)
+            return NULL;
+        conflict = may_be_forced(w, &c);
+        uids_of(w, &c, ROW_STALE, ROW_EXPUNGE_AGAIN, &n);
+        if (!conflict && n)
+            conflict = err_new(ERR_CHANGED, "the replica changed while it was brought back to the master's state");
+    }
+    if (!conflict)
+        return force_update(w, &c);
+    work_fail(w, conflict);
+    return NULL;
 }
 
 /* Implausible numbers stop everything; too many expunges, and having nobody to tell the master, only copyback. */
@@ -314,7 +347,7 @@ static struct err *compare_one(struct work *w)
     if (!e->o.force)
         return mend_or_withhold(w, &c);
     tell_differences(w, &c);
-    return force(w, &c);
+    return force(w, c);
 }
 
 /* ---- the phase ---- */

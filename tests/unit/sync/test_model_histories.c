@@ -97,6 +97,10 @@ static const struct history kept[] = {
       OPS({ OP_APPEND, MASTER, 0, 0, 64, 0 }, { OP_APPEND, REPLICA, 0, 0, 67, 0 }, { OP_KILL, MASTER, 0, 1, 0, 10 },
           { OP_SYNC, MASTER, 0, 0, 0, 0 }, { OP_ALONE, MASTER, 0, 0, 0, 26 }, { OP_SYNC, MASTER, 0, 0, 0, 0 },
           { OP_DELETE_USER, MASTER, 0, 1, 113, 0 }) },
+    { .name = "forced: a message comes to the replica when others are expunged there", .mode = FORCED,
+      OPS({ OP_EXPUNGE, REPLICA, 0, 0, 606, 0 }, { OP_EXPUNGE, MASTER, 0, 0, 123, 0 },
+          { OP_KEYWORD, REPLICA, 0, 0, 408, 0 }, { OP_FLAG, REPLICA, 0, 0, 251, 0 },
+          { OP_EXPUNGE, MASTER, 0, 0, 233, 0 }, { OP_APPEND, REPLICA, 0, 0, 3, 6 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
     { .name = "annotations changed on the replica, and expunges on the master", .mode = TWO_WAY,
       OPS({ OP_EXPUNGE, MASTER, 0, 1, 614, 0 }, { OP_ANNOTATE, REPLICA, 0, 1, 117, 0 }) },
 };
