@@ -342,11 +342,13 @@ static struct err *compare_one(struct work *w)
         return NULL;
     }
     struct compare_result c = diff_compare(&w->unit->arena, w->m, &w->rec, w->r, &w->replica_records);
-    if (!wants_master(w, &c))
+    bool ahead = wants_master(w, &c);
+    if (!ahead && !(e->o.force && c.n))
         return update(w, &c);
     if (!e->o.force)
         return mend_or_withhold(w, &c);
-    tell_differences(w, &c);
+    if (ahead)
+        tell_differences(w, &c);
     return force(w, c);
 }
 

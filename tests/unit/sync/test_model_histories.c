@@ -101,6 +101,9 @@ static const struct history kept[] = {
       OPS({ OP_EXPUNGE, REPLICA, 0, 0, 606, 0 }, { OP_EXPUNGE, MASTER, 0, 0, 123, 0 },
           { OP_KEYWORD, REPLICA, 0, 0, 408, 0 }, { OP_FLAG, REPLICA, 0, 0, 251, 0 },
           { OP_EXPUNGE, MASTER, 0, 0, 233, 0 }, { OP_APPEND, REPLICA, 0, 0, 3, 6 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "forced: the same where the master has forgotten what it expunged", .mode = FORCED,
+      OPS({ OP_APPEND, REPLICA, 0, 0, 66, 6 }, { OP_EXPUNGE, MASTER, 0, 0, 727, 0 },
+          { OP_FORGET, MASTER, 0, 0, 43, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
     { .name = "annotations changed on the replica, and expunges on the master", .mode = TWO_WAY,
       OPS({ OP_EXPUNGE, MASTER, 0, 1, 614, 0 }, { OP_ANNOTATE, REPLICA, 0, 1, 117, 0 }) },
 };
