@@ -41,6 +41,7 @@ static bool take_line(struct login *l)
     size_t n = (size_t)(lf - in.p);
     buf_clear(&l->line);
     buf_add(&l->line, in.p, n > 0 && in.p[n - 1] == '\r' ? n - 1 : n);
+    buf_cstr(&l->line); /* makes room for the NUL now: slices of the line stay valid whoever asks for it */
     buf_consume(&l->t->in, n + 1);
     l->read += n + 1;
     return true;
