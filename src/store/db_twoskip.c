@@ -48,6 +48,10 @@ static struct err *read_header(struct db *d, struct header *h)
     h->dirty = be32(p + 56) & FLAG_DIRTY;
     if (h->current_size < FIRST_RECORD)
         return db_corrupt(d, 48, "the committed size is too small");
+    if (h->current_size > (uint64_t)d->st.st_size) /* it also bounds every walk */
+        return db_corrupt(d, (uint64_t)d->st.st_size, "the file ends before what was committed");
+    if (h->count > (uint64_t)d->st.st_size / SMALLEST_RECORD) /* likewise */
+        return db_corrupt(d, 32, "there are more records than the file has room for");
     d->top = h->current_size;
     return NULL;
 }
