@@ -25,13 +25,13 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline const char *buf_ptr(const struct buf *b)
 {
-    return b->data + b->start;
+    return b->data ? b->data + b->start : NULL; /* no arithmetic on NULL */
 }
 
 /* The unconsumed bytes; valid until the buffer is changed. */
 static inline struct slice buf_slice(const struct buf *b)
 {
-    return slice_of(b->data + b->start, buf_len(b));
+    return slice_of(buf_ptr(b), buf_len(b));
 }
 
 /* Makes room for n more bytes and returns where they go; follow with buf_added. */

@@ -67,6 +67,22 @@ static bool rises(const struct db *d, int (*cmp)(struct slice, struct slice))
     return true;
 }
 
+/* Of sorted rows. A line that somebody wrote twice is one; two values of one key are damage, and neither is right. */
+static struct err *drop_doubles(struct db *d)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->nrows; i++) {
+        const struct db_row *last = n ? &d->rows[n - 1] : NULL;
+        if (!last || !slice_eq(last->key, d->rows[i].key))
+            d->rows[n++] = d->rows[i];
+        else if (!slice_eq(last->value, d->rows[i].value))
+            return err_new(ERR_CORRUPT, "%s: the key " SLICE_FMT " is there twice, with different values", d->path,
+                           SLICE_ARG(last->key));
+    }
+    d->nrows = n;
+    return NULL;
+}
+
 /* The order in which the rows can be searched; must: a file in neither order is damaged. */
 static struct err *settle_order(struct db *d, bool mbox_allowed, bool must)
 {
@@ -78,7 +94,7 @@ static struct err *settle_order(struct db *d, bool mbox_allowed, bool must)
     if (must)
         return err_new(ERR_CORRUPT, "%s: the keys are not in order", d->path);
     qsort(d->rows, d->nrows, sizeof *d->rows, cmp_rows);
-    return NULL;
+    return drop_doubles(d);
 }
 
 /* ---- bytes ---- */

@@ -308,13 +308,19 @@ struct err *mblist_entry(const struct mblist *l, struct arena *a, const struct n
 
 /* ---- by uniqueid ---- */
 
+/* A quick look before a value is parsed. */
+static bool may_hold(struct slice value, struct slice text)
+{
+    return value.n && text.n && memmem(value.p, value.n, text.p, text.n);
+}
+
 static struct err *search_old_form(const struct mblist *l, struct arena *a, const struct namespace_options *o,
                                    struct slice uniqueid, struct mbentry *out, bool *found)
 {
     struct mbentry e;
     *found = false;
     for (size_t i = 0; i < l->names.n && !(*found && mbentry_is_live(out)); i++) {
-        if (!memmem(l->names.row[i].value.p, l->names.row[i].value.n, uniqueid.p, uniqueid.n))
+        if (!may_hold(l->names.row[i].value, uniqueid))
             continue;
         TRY(mblist_entry(l, a, o, &l->names.row[i], &e));
         if (!slice_eq(e.uniqueid, uniqueid) || (*found && !mbentry_is_live(&e)))
@@ -483,7 +489,7 @@ struct name_list mblist_present_names(const struct mblist *l, struct arena *a, c
 {
     struct name_list out = { NULL, 0, 0 };
     for (size_t i = 0; i < l->ids.n; i++)
-        if (memmem(l->ids.row[i].value.p, l->ids.row[i].value.n, key.p, key.n))
+        if (may_hold(l->ids.row[i].value, key))
             add_by_history(l, a, o, &l->ids.row[i], key, &out);
     add_by_tombstone(l, a, o, key, &out);
     return out;

@@ -277,6 +277,13 @@ static void hostile_lengths_with_right_checksums_are_damage(void **state)
     ts_set_ptr(&t, 336, 0, 336); /* its own successor */
     assert_damaged(write_ts(&t), DB_TEXT_REFUSED, 0, "more records");
     assert_damaged(write_ts(&t), DB_TEXT_REFUSED, DB_ON_DISK, "not in order");
+    t.count = UINT64_MAX / 2; /* and a count that would let it go on for ever */
+    ts_header(&t, buf_len(&t.file), 0);
+    assert_damaged(write_ts(&t), DB_TEXT_REFUSED, 0, "more records than the file has room for");
+    t.count = 1;
+    ts_header(&t, UINT64_MAX / 2, 1); /* or such a size */
+    assert_damaged(write_ts(&t), DB_TEXT_REFUSED, 0, "ends before what was committed");
+    assert_damaged(write_ts(&t), DB_TEXT_REFUSED, DB_ON_DISK, "ends before what was committed");
     buf_free(&t.file);
 }
 
@@ -441,6 +448,14 @@ static void a_flat_file_in_mailbox_order_is_searched_in_it(void **state)
     db_free(d);
 }
 
+/* Which of two values a search meets is chance: neither is right. The same line twice is no harm. */
+static void a_key_with_two_values_is_damage(void **state)
+{
+    (void)state;
+    assert_contents(scratch_write_text("f", "b\t2\na\t1\nb\t2\n"), DB_TEXT_FLAT, 0, "", "a=1;b=2;");
+    assert_damaged(scratch_write_text("f", "b\t2\na\t1\nb\t3\n"), DB_TEXT_FLAT, 0, "the key b is there twice");
+}
+
 static void a_flat_file_whose_last_line_is_cut_is_damage(void **state)
 {
     (void)state;
@@ -507,6 +522,7 @@ int main(void)
         cmocka_unit_test(a_skiplist_node_of_unknown_type_is_damage_even_after_a_crash),
         cmocka_unit_test(flat_escapes_are_undone),
         cmocka_unit_test(a_flat_file_in_mailbox_order_is_searched_in_it),
+        cmocka_unit_test(a_key_with_two_values_is_damage),
         cmocka_unit_test(a_flat_file_whose_last_line_is_cut_is_damage),
         cmocka_unit_test(a_missing_file_is_empty_unless_it_must_exist),
         cmocka_unit_test(unknown_kinds_are_refused),
