@@ -57,6 +57,12 @@ static void anything_but_a_greeting_is_no_connection(void **state)
     assert_refused(say_text, "220 smtp ready\r\n", NULL, ERR_CONNECT, "greeting: 220 smtp ready");
     assert_refused(say_text, "BYE shutting down\r\n", NULL, ERR_CONNECT, "greeting: BYE shutting down");
     assert_refused(say_text, "* Fatal error: no\r\n", NULL, ERR_CONNECT, "greeting: * Fatal error: no");
+    char line[520]; /* lengths at which the line fills its buffer to the last byte among them */
+    for (size_t n = 254; n <= 514; n += n == 258 ? 252 : 1) {
+        memset(line, 'x', n);
+        strcpy(line + n, "\n");
+        assert_refused(say_text, line, NULL, ERR_CONNECT, "greeting: xxx");
+    }
 }
 
 static void greet_with_all(struct fake *f)
