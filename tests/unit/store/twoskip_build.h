@@ -134,10 +134,9 @@ static inline uint64_t ts_before(struct twoskip *t, unsigned level, struct slice
 }
 
 /* Without COMMIT and header. */
-static inline uint64_t ts_add_open(struct twoskip *t, const char *key, const char *value, unsigned level)
+static inline uint64_t ts_add_bytes_open(struct twoskip *t, struct slice k, struct slice value, unsigned level)
 {
-    struct slice k = slice_str(key);
-    uint64_t off = ts_append(t, '+', level, k, slice_str(value));
+    uint64_t off = ts_append(t, '+', level, k, value);
     uint64_t before = ts_before(t, 0, k);
     ts_set_ptr(t, off, 0, ts_next(t, before));
     ts_set_next(t, before, off);
@@ -148,6 +147,11 @@ static inline uint64_t ts_add_open(struct twoskip *t, const char *key, const cha
     }
     t->count++;
     return off;
+}
+
+static inline uint64_t ts_add_open(struct twoskip *t, const char *key, const char *value, unsigned level)
+{
+    return ts_add_bytes_open(t, slice_str(key), slice_str(value), level);
 }
 
 static inline uint64_t ts_delete_open(struct twoskip *t, const char *key)
