@@ -111,6 +111,7 @@ struct replica_state {
     struct replica_mailbox_list mailboxes;
     struct replica_quota_list quotas;
     struct subscription_list subscriptions;
+    size_t subscriptions_cap;
     struct seen_list seen;
     size_t seen_cap;
     struct annotation_list annotations; /* the server's own (GET ANNOTATION), as sent */

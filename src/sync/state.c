@@ -140,12 +140,14 @@ static struct err *read_seen(const struct dlist *d, struct seen_row *row)
     return NULL;
 }
 
-static struct err *read_subscriptions(struct arena *a, const struct dlist *list, struct subscription_list *out)
+/* A server says all in one LSUB line; more of them add to it. */
+static struct err *read_subscriptions(struct arena *a, const struct dlist *list, struct replica_state *s)
 {
-    out->name = arena_array(a, dlist_count(list), sizeof *out->name);
+    struct subscription_list *out = &s->subscriptions;
     for (const struct dlist *d = list->first; d; d = d->next) {
         if (d->type != DLIST_STRING)
             return err_new(ERR_PROTOCOL, "LSUB with something that is no name");
+        out->name = arena_grow(a, out->name, out->n, &s->subscriptions_cap, sizeof *out->name);
         out->name[out->n++] = d->str;
     }
     return NULL;
@@ -193,7 +195,7 @@ struct err *state_add_line(struct arena *a, struct replica_state *s, const struc
     }
     if (slice_caseeqs(line->key, "LSUB")) {
         TRY(expect(line, DLIST_LIST));
-        return read_subscriptions(a, line, &s->subscriptions);
+        return read_subscriptions(a, line, s);
     }
     if (slice_caseeqs(line->key, "ANNOTATION")) {
         TRY(expect(line, DLIST_KVLIST));

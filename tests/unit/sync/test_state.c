@@ -44,6 +44,21 @@ static void a_mailbox_line_gives_every_field_and_annotations_in_order(void **sta
     arena_free(&a);
 }
 
+/* A peer may say LSUB as often as it likes. */
+static void subscriptions_of_several_lines_are_all_kept(void **state)
+{
+    (void)state;
+    struct arena a = ARENA_INIT;
+    struct replica_state s;
+    memset(&s, 0, sizeof s);
+    for (int i = 0; i < 2000; i++)
+        assert_ok(add(&a, &s, "LSUB", "(user.a user.b)"));
+    assert_int_equal(s.subscriptions.n, 4000);
+    assert_slice(s.subscriptions.name[0], "user.a");
+    assert_slice(s.subscriptions.name[3999], "user.b");
+    arena_free(&a);
+}
+
 static void what_is_written_of_a_mailbox_is_read_again(void **state)
 {
     static const char text[] =
@@ -172,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mailbox_line_gives_every_field_and_annotations_in_order),
+        cmocka_unit_test(subscriptions_of_several_lines_are_all_kept),
         cmocka_unit_test(what_is_written_of_a_mailbox_is_read_again),
         cmocka_unit_test(what_a_mailbox_has_not_is_not_written),
         cmocka_unit_test(an_intermediate_has_no_partition),
