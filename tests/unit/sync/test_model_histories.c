@@ -104,6 +104,9 @@ static const struct history kept[] = {
     { .name = "forced: the same where the master has forgotten what it expunged", .mode = FORCED,
       OPS({ OP_APPEND, REPLICA, 0, 0, 66, 6 }, { OP_EXPUNGE, MASTER, 0, 0, 727, 0 },
           { OP_FORGET, MASTER, 0, 0, 43, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
+    { .name = "forced: deleted on the master while its expunges are made good", .mode = FORCED,
+      OPS({ OP_DELETE, MASTER, 0, 1, 974, 6 }, { OP_ANNOTATE, REPLICA, 0, 1, 306, 0 },
+          { OP_EXPUNGE, MASTER, 0, 1, 803, 0 }, { OP_SYNC, MASTER, 0, 0, 0, 0 }) },
     { .name = "annotations changed on the replica, and expunges on the master", .mode = TWO_WAY,
       OPS({ OP_EXPUNGE, MASTER, 0, 1, 614, 0 }, { OP_ANNOTATE, REPLICA, 0, 1, 117, 0 }) },
 };

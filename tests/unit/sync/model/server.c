@@ -172,6 +172,7 @@ static void late_edits(void)
         if (p->late[i]->at == p->commands) {
             model_edit(p->host[p->late[i]->side], p->late[i]);
             p->replica_edited |= p->late[i]->side == REPLICA;
+            p->master_edited |= p->late[i]->side == MASTER;
         }
 }
 

@@ -39,7 +39,7 @@ struct model_pass {
     unsigned commands;
     unsigned applied[2]; /* commands that change something, by side */
     bool dead;           /* the engine was killed: nothing of it arrives any more */
-    bool replica_edited; /* by one of the late edits */
+    bool replica_edited, master_edited; /* by one of the late edits */
 };
 extern struct model_pass model_pass;
 

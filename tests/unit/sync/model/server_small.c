@@ -78,6 +78,8 @@ const char *server_apply_message(struct connection *c, const struct dlist *d)
 static void watch_expunge(const struct connection *c, const struct model_mailbox *m, const struct model_record *r)
 {
     const struct model_mailbox *there = model_box_of_id(c->server->peer, m->uniqueid);
+    if (!there && model_pass.master_edited && ledger_is_killed(m, &r->guid))
+        return; /* expunged by a user, and then the mailbox was deleted while the engine was at it */
     if (!there) {
         model_violation("%s uid %u expunged on the replica, and the master has no such mailbox", m->name, r->uid);
         return;
