@@ -30,7 +30,7 @@ static void row(struct looked *l, const struct db_row *r)
     mbentry_is_live(&e);
     fuzz_refused(mblist_by_id(l->list, &l->arena, &l->names, e.uniqueid, &other, &found));
     fuzz_refused(mblist_has_former_names(l->list, e.uniqueid, &found));
-    mblist_is_former_name(l->list, &l->names, r->key);
+    mblist_present_names(l->list, &l->arena, &l->names, r->key);
 }
 
 static void rows(struct looked *l, const struct mbrows *all)
