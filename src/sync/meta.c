@@ -83,8 +83,9 @@ struct err *meta_quota(struct unit *u, struct slice root, bool always)
         return NULL;
     }
     const struct quota *r = replica_quota(u, root);
+    bool left = map_get(&u->roots, root) != NULL; /* by mailboxes that are gone: the replica does not tell it any more */
     if (!found)
-        return r || always ? send_unquota(u, root) : NULL;
+        return r || always || left ? send_unquota(u, root) : NULL;
     return r && !always && diff_quota_equal(&q, r) ? NULL : send_quota(u, &q);
 }
 

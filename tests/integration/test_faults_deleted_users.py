@@ -160,3 +160,21 @@ def test_all_does_not_bring_back_a_deleted_user_whose_copies_have_expired(pair):
     assert "MAILBOX DELETED" not in done.out
     with pair.replica.imap() as admin:
         assert [name for name in admin.list() if "anna" in name] == []
+
+
+@pytest.mark.lab(conf=CONF)
+def test_a_quota_root_goes_though_a_new_mailbox_still_names_it(pair):
+    """Cyrus leaves the name of the root in the header of a mailbox that outlives it."""
+    make_shared(pair.master)
+    make_user(pair.master, "anna")
+    with pair.master.imap() as admin:
+        admin.setquota("user/anna", STORAGE=10000)
+    ours(pair.master, "-A")
+    delete_user(pair.master, "anna")
+    make_user(pair.master, "anna")
+    with pair.master.imap() as admin:
+        admin.setquota("user/anna", STORAGE=20000)
+    next((pair.master.outside / "conf/quota").glob("*/user.anna")).unlink()
+    ours(pair.master, "-A")
+    assert pair.differences() == []
+    assert list((pair.replica.outside / "conf/quota").glob("*/user.anna")) == []

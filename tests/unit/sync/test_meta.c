@@ -249,6 +249,12 @@ static void roots_of_mailboxes_that_went_are_looked_at_once(void **state)
     map_put(&unit.roots, slice_str("user.a.both"), &unit);
     map_put(&unit.roots, slice_str("user.a.here"), &unit);
     sends("APPLY UNQUOTA user.a.both\n(scripts)\n");
+    add_work("user.a.named"); /* which no mailbox of the replica names any more */
+    sends("APPLY UNQUOTA user.a.both\n(scripts)\n");
+    map_put(&unit.roots, slice_str("user.a.named"), &unit);
+    sends("APPLY UNQUOTA user.a.named\nAPPLY UNQUOTA user.a.both\n(scripts)\n");
+    map_free(&unit.roots);
+    map_put(&unit.roots, slice_str("user.a.both"), &unit);
     item.kind = ITEM_MAILBOXES;
     sends("APPLY UNQUOTA user.a.both\n");
 }
