@@ -17,6 +17,9 @@
  *     this name was deleted                 deleted: there 3.12 keeps no tombstone of what had children
  *     anything else                         unknown
  *
+ * A record that tells of several of that name is the last one's: the place in the deleted tree that it names is another
+ * one's if that lives there.
+ *
  * A tombstone under the name proves nothing while the uniqueid lives: the old name of every
  * renamed mailbox has one.
  */
@@ -66,5 +69,10 @@ struct err *fate_of(struct unit *u, const struct replica_mailbox *r, struct fate
     }
     TRY(store_lookup(store, &u->arena, r->name, &e, &found));
     by_name(u, r, &e, found, out);
+    if (out->moved_to.n == 0)
+        return NULL;
+    TRY(store_lookup(store, &u->arena, out->moved_to, &e, &found));
+    if (found && mbentry_is_live(&e))
+        out->moved_to = slice_of("", 0);
     return NULL;
 }

@@ -93,7 +93,16 @@ static void add_rename(struct plan *p, const struct replica_mailbox *r, const st
     };
 }
 
-/* Deleted on the replica, or put where the master had put it before it was gone for good. */
+static bool is_taken(const struct unit *u, struct slice name)
+{
+    for (size_t i = 0; i < u->replica.mailboxes.n; i++)
+        if (slice_eq(u->replica.mailboxes.m[i].name, name))
+            return true;
+    return false;
+}
+
+/* Deleted on the replica, or put where the master had put it before it was gone for good: if that is another one's place,
+ * it was not this one that the master had there. */
 static void bury(struct plan *p, const struct replica_mailbox *r, struct slice moved_to)
 {
     struct unit *u = p->unit;
@@ -102,7 +111,7 @@ static void bury(struct plan *p, const struct replica_mailbox *r, struct slice m
         return;
     note_root(u, r);
     p->settled[i] = true;
-    if (moved_to.n)
+    if (moved_to.n && !is_taken(u, moved_to))
         p->ops[p->nops++] = (struct rename_op){ r->name, moved_to, r->partition, r->uidvalidity, r->uniqueid };
     else
         u->doomed[u->ndoomed++] = r;

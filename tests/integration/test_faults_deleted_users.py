@@ -45,11 +45,11 @@ def test_settings_of_a_user_whom_no_record_calls_deleted_go(there, delete_mode, 
 # --- a folder that outlives its user -----------------------------------------------------------------------------
 
 
-def delete_inbox_alone(server, user):
-    """As Cyrus does when something keeps it from deleting a folder of the user."""
+def delete_alone(server, name):
+    """Without what is below it, as Cyrus does when something keeps it from deleting a folder of a user."""
     with server.imap() as admin:
-        admin.setacl(f"user/{user}", "cyrus", "lrswipkxtecda")
-        admin.command("LOCALDELETE", f"user/{user}")
+        admin.setacl(name, "cyrus", "lrswipkxtecda")
+        admin.command("LOCALDELETE", name)
 
 
 @pytest.mark.parametrize("there", ["3.2.6", "3.6.1", "3.12.4"])
@@ -62,7 +62,7 @@ def test_a_folder_that_outlives_its_user_outlives_him_on_the_replica_too(here, t
         ours(pair.master, "-A")
         log = pair.master.sync_log()
         log.unlink()
-        delete_inbox_alone(pair.master, "anna")
+        delete_alone(pair.master, "user/anna")
         with log.open("a") as out:
             out.write("UNUSER anna\n")
         done = ours(pair.master, "-R", "-f", log)
@@ -178,3 +178,24 @@ def test_a_quota_root_goes_though_a_new_mailbox_still_names_it(pair):
     ours(pair.master, "-A")
     assert pair.differences() == []
     assert list((pair.replica.outside / "conf/quota").glob("*/user.anna")) == []
+
+
+# --- a name that was used several times -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["3.6.1", "3.10.2", "3.12.4"])
+def test_the_place_in_the_deleted_tree_that_a_record_names_may_be_taken(version):
+    """A replica makes a parent by itself for a child without one; the deleted parent is where the record has put it."""
+    with make_pair(conf=CONF, install=install(version), replica_install=install(version)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        with pair.master.imap("anna") as c:
+            c.delete("INBOX/sub")
+        ours(pair.master, "-R", "-f", log)
+        with pair.replica.imap("anna") as c:
+            c.create("INBOX/sub")
+        ours(pair.master, "-R", "-f", log)
+        assert pair.differences() == []

@@ -100,6 +100,15 @@ static void a_mailbox_that_took_the_name_means_deleted_if_a_record_or_the_cache_
     map_put(&told, slice_str("user.a.x"), &into);
     assert_int_equal(fate_of_x(), FATE_DEAD);
     assert_slice(fate.moved_to, "DELETED.user.a.x.1");
+    list_add("DELETED.user.a.x.1", "another", MB_DELETED);
+    assert_int_equal(fate_of_x(), FATE_DEAD);
+    assert_slice(fate.moved_to, "DELETED.user.a.x.1");
+    list.e[1].flags = 0; /* it is another one's place */
+    assert_int_equal(fate_of_x(), FATE_DEAD);
+    assert_int_equal(fate.moved_to.n, 0);
+    list.damaged = "DELETED.user.a.x.1";
+    const struct replica_mailbox r = { .name = slice_str("user.a.x"), .uniqueid = slice_str("idx") };
+    assert_err(fate_of(&unit, &r, &fate), ERR_CORRUPT, "DELETED.user.a.x.1");
 }
 
 static void a_name_that_is_not_one_of_a_mailbox_of_ours_says_nothing(void **state)
