@@ -4,7 +4,7 @@
  *   its uniqueid, in the master's list      says
  *   a mailbox, whatever its name            it exists here
  *   a tombstone                             deleted
- *   an intermediate of the same name        deleted, and has children (masters before 3.6)
+ *   an intermediate                         deleted while it had children, perhaps after a rename
  *   nothing, and its name is
  *     a tombstone without a uniqueid        deleted (3.12 writes such ones for what goes at once)
  *     a tombstone of this uniqueid          deleted
@@ -38,7 +38,7 @@ static void by_id(const struct replica_mailbox *r, const struct mbentry *e, stru
         out->kind = FATE_DEAD;
     else if (!(e->flags & MB_INTERMEDIATE))
         out->kind = FATE_HERE;
-    else if (!replica_is_intermediate(r) && slice_eq(e->name, r->name))
+    else if (!replica_is_intermediate(r))
         out->kind = FATE_DEAD;
     out->here = *e;
 }

@@ -199,3 +199,28 @@ def test_the_place_in_the_deleted_tree_that_a_record_names_may_be_taken(version)
             c.create("INBOX/sub")
         ours(pair.master, "-R", "-f", log)
         assert pair.differences() == []
+
+
+@pytest.mark.parametrize("here, there", [("3.6.1", "3.2.6"), ("3.6.1", "3.6.1"), ("3.10.2", "3.12.4"), ("3.12.4", "3.2.6")])
+def test_a_parent_that_was_renamed_with_its_user_before_both_were_deleted_goes(here, there):
+    """Its uniqueid is left as a name without a mailbox, where it was last."""
+    conf = {**CONF, "delete_mode": "immediate"}
+    with make_pair(conf=conf, install=install(here), replica_install=install(there)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        with pair.master.imap("anna") as c:
+            c.create("INBOX/sub/child")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        with pair.master.imap("anna") as c:
+            c.rename("INBOX/sub", "INBOX/other")
+        rename(pair.master, "user/anna", "user/berta")
+        with pair.master.imap() as admin:
+            admin.create("user/anna")
+        delete_user(pair.master, "berta")
+        with pair.master.imap() as admin:
+            admin.create("user/berta")
+        ours(pair.master, "-R", "-f", log)
+        ours(pair.master, "-R", "-f", log)
+        assert [line for line in pair.differences(sieve_mailboxes=False) if " sieve " not in line] == []
