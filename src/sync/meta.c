@@ -125,6 +125,30 @@ static struct err *drop_leftovers(struct unit *u, const struct map *seen)
     return l.err;
 }
 
+/* A server refuses others as the name of a root, set or unset. */
+static bool may_be_root(struct slice name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] == '\0' || strchr("/*%?", name.p[i]))
+            return false;
+    return name.n > 0 && name.p[0] != '.';
+}
+
+/*
+ * A mailbox that the replica gets under a name at which an earlier one had a root: while no mailbox names it nobody
+ * tells of it, and it takes hold of the new one. Unsetting what is not there does no harm. A user whom the replica
+ * does not know has left nothing there.
+ */
+static struct err *drop_from_new(struct unit *u, struct map *seen)
+{
+    for (size_t i = 0; i < u->nwork && u->replica.mailboxes.n; i++) {
+        const struct work *w = &u->work[i];
+        if (w->m && !w->r && may_be_root(w->entry->name) && map_put(seen, w->entry->name, u))
+            TRY(drop_if_gone(u, w->entry->name));
+    }
+    return NULL;
+}
+
 static struct err *sync_quotas(struct unit *u)
 {
     struct map seen = MAP_INIT;
@@ -139,6 +163,8 @@ static struct err *sync_quotas(struct unit *u)
             err = drop_if_gone(u, u->replica.quotas.q[i].root);
     if (!err)
         err = drop_leftovers(u, &seen);
+    if (!err)
+        err = drop_from_new(u, &seen);
     map_free(&seen);
     return err;
 }

@@ -362,6 +362,31 @@ def test_a_user_made_again_does_not_keep_the_old_quota(pair, mode, how):
     assert_in_step(pair)
 
 
+def test_a_root_without_a_mailbox_does_not_take_hold_of_a_new_one(pair):
+    """The folder goes to the deleted tree, its root stays on both sides, and goes on the master without a mailbox."""
+    def root(server):
+        with server.csync() as session:
+            return session.get("QUOTA", "user.fred.f1").of("QUOTA")
+
+    for server in pair.servers:
+        server.set_conf(delete_mode="delayed")
+        server.restart()
+    make_users(pair, "fred")
+    with pair.master.imap() as admin:
+        admin.setquota("user/fred/f1", STORAGE=99)
+        ours(pair.master, "-u", "fred")
+        admin.setacl("user/fred/f1", "cyrus", "lrswipkxtecda")
+        admin.delete("user/fred/f1")
+        ours(pair.master, "-u", "fred")
+        assert root(pair.master) and root(pair.replica)
+        with pair.master.csync() as session:
+            session.apply("UNQUOTA", "user.fred.f1")
+        admin.create("user/fred/f1")
+    ours(pair.master, "-u", "fred")
+    assert not root(pair.master) and not root(pair.replica)
+    assert_in_step(pair)
+
+
 def test_a_root_that_only_the_replica_has_goes(pair):
     make_users(pair, "fred")
     with pair.replica.imap() as admin:

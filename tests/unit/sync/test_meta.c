@@ -259,6 +259,27 @@ static void roots_of_mailboxes_that_went_are_looked_at_once(void **state)
     sends("APPLY UNQUOTA user.a.both\n");
 }
 
+/* A root may lie there under the name, of which only a mailbox would tell. */
+static void a_mailbox_that_is_new_there_gets_no_old_root(void **state)
+{
+    static struct mbentry entry[4];
+    static struct replica_mailbox there;
+    (void)state;
+    quota[nquota++] = limits("user.a.x", 100, QUOTA_UNLIMITED);
+    const char *names[] = { "user.a.new", "user.a.old", "user.a.x", "user.a.no root?" };
+    for (size_t i = 0; i < 4; i++) {
+        add_work("");
+        entry[i].name = slice_str(names[i]);
+        work[i].entry = &entry[i];
+    }
+    work[1].r = &there;
+    unit.replica.mailboxes.n = 1;
+    sends("APPLY UNQUOTA user.a.new\n(scripts)\n");
+    unit.replica.mailboxes.n = 0; /* the whole user is new */
+    sends("(scripts)\n");
+    no_error();
+}
+
 static void quotas_that_cannot_be_read_change_nothing(void **state)
 {
     (void)state;
@@ -604,6 +625,7 @@ int main(void)
         TEST(an_equal_limit_is_not_sent_but_for_its_own_record),
         TEST(a_root_there_goes_only_if_the_masters_list_has_none_of_the_name),
         TEST(roots_of_mailboxes_that_went_are_looked_at_once),
+        TEST(a_mailbox_that_is_new_there_gets_no_old_root),
         TEST(quotas_that_cannot_be_read_change_nothing),
         TEST(subscriptions_become_the_masters),
         TEST(seen_states_that_differ_are_sent_and_none_is_unset),
