@@ -315,14 +315,32 @@ static struct err *upload_message(struct upload *up, struct work *w, size_t i)
     return NULL;
 }
 
+/*
+ * A replica from 3.12 on compiles every new script that a #sieve mailbox names, an expunged one too, and refuses the
+ * mailbox for ever over one whose message is gone here. It never had that script, and nothing needs its record:
+ * such ones are left out, whatever the replica's version.
+ */
+static void leave_out_lost_script(struct work *w, size_t i)
+{
+    uint64_t modseq;
+    bool is_new = w->rec.uid[i] > w->have.since_uid && diff_record_in_part(&w->rec, i, w->have, &w->part, &modseq);
+    if (!is_new || !(w->rec.flags[i] & REC_EXPUNGED) || is_staged(w->unit->engine, w->partition, &w->rec.guid[i]))
+        return;
+    if (!w->hold)
+        w->hold = arena_array(&w->unit->arena, w->rec.n, sizeof *w->hold);
+    w->hold[i] = true;
+}
+
 static struct err *upload_mailbox(struct upload *up, struct work *w)
 {
     for (size_t i = 0; i < w->rec.n && w->state == WORK_SEND; i++) {
-        if (!needs_message(w, i) || is_staged(up->engine, w->partition, &w->rec.guid[i]))
-            continue;
-        TRY(upload_message(up, w, i));
-        if (up->files >= FILES_A_COMMAND || up->bytes >= BYTES_A_COMMAND)
-            TRY(close_upload(up));
+        if (needs_message(w, i) && !is_staged(up->engine, w->partition, &w->rec.guid[i])) {
+            TRY(upload_message(up, w, i));
+            if (up->files >= FILES_A_COMMAND || up->bytes >= BYTES_A_COMMAND)
+                TRY(close_upload(up));
+        }
+        if (w->entry->kind == 'f')
+            leave_out_lost_script(w, i);
     }
     return NULL;
 }
