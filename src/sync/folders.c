@@ -15,6 +15,8 @@
  */
 #include "sync/fate.h"
 
+#include <stdlib.h>
+
 #include "fansync/log.h"
 
 bool unit_wants_folders(const struct unit *u)
@@ -332,10 +334,29 @@ static struct err *send_rename(struct unit *u, const struct rename_op *op)
     return session_end(e->session);
 }
 
+static int by_name(const void *x, const void *y)
+{
+    const struct replica_mailbox *const *a = x, *const *b = y;
+    return slice_cmp((*a)->name, (*b)->name);
+}
+
+/*
+ * Children first, in whatever order they were asked for: a mailbox that is deleted before what is below it leaves its
+ * name behind. With 3.12 the name has no uniqueid, nothing removes it, and should that host become a master, its stock
+ * client dies of it (signal 11) whenever it replicates the user.
+ */
+static struct err *send_deletions(struct unit *u)
+{
+    if (u->ndoomed > 1)
+        qsort(u->doomed, u->ndoomed, sizeof *u->doomed, by_name);
+    for (size_t i = u->ndoomed; i-- > 0;)
+        TRY(send_deletion(u, u->doomed[i]));
+    return NULL;
+}
+
 struct err *unit_send_folders(struct unit *u)
 {
-    for (size_t i = u->ndoomed; i-- > 0;) /* children first: a parent would leave its name behind */
-        TRY(send_deletion(u, u->doomed[i]));
+    TRY(send_deletions(u));
     for (size_t i = 0; i < u->nrenames; i++)
         TRY(send_rename(u, &u->renames[i]));
     return NULL;

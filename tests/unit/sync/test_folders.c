@@ -472,6 +472,21 @@ static void deletions_go_before_renames_and_both_are_forgotten(void **state)
     assert_string_equal(forgotten, "user.a.x user.a.old user.a.new ");
 }
 
+static void children_are_deleted_first_whatever_the_order_of_the_answer(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "user.a.x.y", "user.a", "user.a.*", "user.a.x", "user.a.x y" };
+    for (size_t i = 0; i < 5; i++) {
+        add_there(names[i], names[i]);
+        list_add(names[i], names[i], MB_DELETED);
+    }
+    struct folder_matches f = diff_folders(&unit.arena, here, 0, &unit.replica.mailboxes, slice_of("", 0));
+    unit_plan_folders(&unit, &f);
+    assert_ok(unit_send_folders(&unit));
+    assert_sent("APPLY UNMAILBOX user.a.x.y\nAPPLY UNMAILBOX \"user.a.x y\"\nAPPLY UNMAILBOX user.a.x\n"
+                "APPLY UNMAILBOX \"user.a.*\"\nAPPLY UNMAILBOX user.a\n");
+}
+
 static void a_replica_that_can_is_told_which_mailbox_is_meant_and_locally_on_demand(void **state)
 {
     (void)state;
@@ -529,6 +544,7 @@ int main(void)
         TEST(an_occupant_that_cannot_be_looked_up_stays),
         TEST(a_mailbox_made_again_with_its_old_uniqueid_replaces_the_one_that_was_deleted),
         TEST(deletions_go_before_renames_and_both_are_forgotten),
+        TEST(children_are_deleted_first_whatever_the_order_of_the_answer),
         TEST(a_replica_that_can_is_told_which_mailbox_is_meant_and_locally_on_demand),
         TEST(a_refusal_is_kept_by_uniqueid_what_is_gone_is_none_and_a_lost_session_fails_the_unit),
     };
