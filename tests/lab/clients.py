@@ -185,9 +185,9 @@ def start_stock(master, *args, conf=None, env=None):
     return Background(*_prepare_stock(master, args, conf, env))
 
 
-def stock_has_nothing_to_send(master, users=None, channel=None):
-    """The APPLY commands a stock `sync_client -A` (or -u) still sends: [] when all is equal."""
-    which = ["-u", *users] if users else ["-A"]
+def stock_has_nothing_to_send(master, users=None, channel=None, which=None):
+    """The APPLY commands a stock `sync_client -A` (or -u, or `which`) still sends: [] when all is equal."""
+    which = which or (["-u", *users] if users else ["-A"])
     prefix = f"{channel}_" if channel else ""
     with Proxy(master.replicates_to(channel)) as proxy:
         conf = {prefix + key: value for key, value in proxy.conf.items()}

@@ -8,6 +8,7 @@ else of the store changes.)
 import hashlib
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -41,6 +42,17 @@ def mailbox_names(server):
     if out.lstrip().startswith("{"):
         return list(json.loads(out))
     return [line.split("\t")[0] for line in out.splitlines() if "\t" in line]
+
+
+def names_without_id(server):
+    """Names without a mailbox and without a uniqueid in the mailbox list of a server from 3.12 on: what it leaves of
+    a mailbox that was deleted at once before what was below it. ctl_mboxlist does not tell them."""
+    out = server.run("cyr_dbtool", server.folder / "conf/mailboxes.db", "twoskip", "show").stdout
+    found = []
+    for key, _, value in (line.partition("\t") for line in out.decode("utf-8", "surrogateescape").splitlines()):
+        if key.startswith("N") and re.match(r"%\(T \w*i\w* (?!I )", value):
+            found.append(key[1:].replace(".", "^").replace("\x1f", "."))
+    return found
 
 
 def user_of(name):
