@@ -157,14 +157,19 @@ class World:
 
     @edit()
     def partition_changed(self):
-        """A replica of 3.12.4 refuses to move an INBOX, the stock client's too."""
+        """A replica of 3.12.4 refuses to move an INBOX, the stock client's too. A master of 3.2.6 logs nothing of it,
+        so that it travels with what is logged next."""
         user = self.user()
         movable = self.folders(user) + (["INBOX"] if self.replica.install.version < (3, 12) else [])
         name = self.rng.choice(movable) if movable else None
         if not name:
             return "-"
-        return self.admin("rename", f"user/{user}{name[5:]}", f"user/{user}{name[5:]}",
+        told = self.admin("rename", f"user/{user}{name[5:]}", f"user/{user}{name[5:]}",
                           partition=self.rng.choice(("second", "default")))
+        if self.master.install.version < (3, 6):
+            with self.master.imap(user) as c:
+                c.append(name, subject(self.new("moved ")))
+        return told
 
     @edit()
     def quota_removed(self):
