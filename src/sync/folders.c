@@ -217,6 +217,44 @@ static bool is_deleted_copy(const struct unit *u, const struct replica_mailbox *
     return deleted;
 }
 
+/*
+ * Who owns a mailbox that has another name here asks for it by its uniqueid. A replica before 3.6 cannot be asked so, and the
+ * list may not remember the former name, which another mailbox has had since: then only who meets the mailbox there can
+ * tell. *inbox: of the tree where it belongs; empty for one that is nobody's or goes into the deleted tree.
+ */
+static bool is_ours_to_move(struct unit *u, const struct replica_mailbox *r, const struct fate *fate, struct slice *inbox)
+{
+    const struct namespace_options *names = store_names(u->engine->o.store);
+    bool frail = session_capabilities(u->engine->session) & CAP_BEFORE_3_6;
+    if (!frail || fate->kind != FATE_HERE || !mbentry_is_live(&fate->here) || slice_eq(fate->here.name, r->name))
+        return false;
+    struct mbname m = names_from_internal(&u->arena, names, fate->here.name);
+    *inbox = slice_of("", 0);
+    if (m.localpart.n && !m.deleted_time)
+        *inbox = names_inbox(&u->arena, names, names_userid_of_internal(&u->arena, names, fate->here.name));
+    return m.nboxes > 0;
+}
+
+bool unit_seeks_homes(struct unit *u, const struct folder_matches *f)
+{
+    bool seeks = false;
+    for (size_t i = 0; i < f->nextra; i++) {
+        struct fate fate;
+        struct slice inbox;
+        struct err *err = fate_of(u, f->extra[i], &fate);
+        if (!err && is_ours_to_move(u, f->extra[i], &fate, &inbox) && inbox.n)
+            seeks |= identity_seeks_tree(u, inbox);
+        err_free(err); /* met again, and told, by the plan */
+    }
+    return seeks;
+}
+
+static bool moves_home(struct unit *u, const struct replica_mailbox *r, const struct fate *fate)
+{
+    struct slice inbox;
+    return is_ours_to_move(u, r, fate, &inbox) && (inbox.n == 0 || identity_of_tree(u, inbox));
+}
+
 static void say_elsewhere(const struct unit *u, const struct replica_mailbox *r, const struct mbentry *here)
 {
     if (slice_eq(here->name, r->name) || engine_runs(u->engine, here->name))
@@ -239,6 +277,8 @@ static void plan_extra(struct plan *p, const struct replica_mailbox *r)
         unit_fail(u, err);
     else if (fate.kind == FATE_DEAD || (fate.kind == FATE_UNKNOWN && may_delete_extra(u, r)))
         bury(p, r, fate.moved_to);
+    else if (moves_home(u, r, &fate))
+        add_rename(p, r, &fate.here);
     else if (fate.kind == FATE_HERE)
         say_elsewhere(u, r, &fate.here);
     else if (u->item->kind == ITEM_USER && !replica_is_intermediate(r))

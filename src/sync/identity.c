@@ -164,19 +164,35 @@ static bool is_among(const struct unit *u, struct slice inbox)
     return false;
 }
 
+bool identity_seeks_tree(struct unit *u, struct slice inbox)
+{
+    if (map_get(&u->asked_trees, inbox))
+        return false;
+    if (!is_among(u, inbox)) {
+        u->trees = arena_grow(&u->arena, u->trees, u->ntrees, &u->trees_cap, sizeof *u->trees);
+        u->trees[u->ntrees++] = inbox;
+    }
+    return true;
+}
+
+bool identity_of_tree(struct unit *u, struct slice inbox)
+{
+    const struct tree *t = map_get(&u->asked_trees, inbox);
+    return t && t->inbox.uniqueid.n && !strangeness(u, inbox, t);
+}
+
 bool identity_seeks_trees(struct unit *u, const struct folder_matches *f)
 {
     if (u->item->kind != ITEM_MAILBOXES)
         return false;
-    u->trees = arena_array(&u->arena, f->n, sizeof *u->trees);
     u->astray = arena_array(&u->arena, f->n, sizeof *u->astray);
     for (size_t i = 0; i < f->n; i++) {
         struct slice inbox = tree_of(u, f, i);
         const struct tree *t = inbox.n ? map_get(&u->asked_trees, inbox) : NULL;
         if (t)
             u->astray[i] = strangeness(u, inbox, t);
-        else if (inbox.n && !is_of_unit(u, f, inbox, &u->astray[i]) && !is_among(u, inbox))
-            u->trees[u->ntrees++] = inbox;
+        else if (inbox.n && !is_of_unit(u, f, inbox, &u->astray[i]))
+            identity_seeks_tree(u, inbox);
     }
     return u->ntrees > 0;
 }

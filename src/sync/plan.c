@@ -400,7 +400,7 @@ static void plan_mailboxes(struct unit *u)
 {
     struct slice partition = slice_str(u->engine->o.partition);
     struct folder_matches f = diff_folders(&u->arena, u->entries.e, u->entries.n, &u->replica.mailboxes, partition);
-    if (seek(u, &f) || identity_seeks_trees(u, &f))
+    if (seek(u, &f) || identity_seeks_trees(u, &f) || unit_seeks_homes(u, &f))
         return; /* what is elsewhere on the replica first; then everything is planned anew */
     unit_plan_folders(u, &f);
     if (unit_wants_folders(u))

@@ -203,6 +203,7 @@ void unit_forget_plan(struct unit *u)
     u->sought = NULL;
     u->former = (struct name_list){ NULL, 0, 0 };
     u->trees = NULL;
+    u->trees_cap = 0;
     u->astray = NULL;
     u->work = NULL;
     u->nwork = u->ndoomed = u->nrenames = u->nsought = u->ntrees = 0;

@@ -98,7 +98,7 @@ struct unit {
     struct map asked_ids; /* those that were asked for since the names were asked */
     /* Of an ITEM_MAILBOXES: INBOXes of trees that something is to be made in or moved into (identity.c) */
     struct slice *trees; /* to ask for */
-    size_t ntrees;
+    size_t ntrees, trees_cap;
     struct map asked_trees;                /* name -> struct tree; asked for since the names were asked */
     const char **astray; /* parallel to entries: why nothing may be made of it in that tree; or NULL */
     struct mbentry_list intermediates; /* names without a mailbox, emptied when sent */
@@ -202,6 +202,9 @@ struct err *identity_ask_again(struct unit *u, bool *asked);
  */
 bool identity_seeks_trees(struct unit *u, const struct folder_matches *f);
 struct err *identity_ask_trees(struct unit *u);
+/* True: the INBOX of a tree is still to be asked for, with those above. Else whether the tree is its owner's there. */
+bool identity_seeks_tree(struct unit *u, struct slice inbox);
+bool identity_of_tree(struct unit *u, struct slice inbox);
 
 /* remember.c: what a window has learnt about the replica goes into the cache. */
 void unit_remember(struct unit *u);
@@ -221,6 +224,8 @@ void work_use_computed(struct work *w);
 
 /* folders.c: deletions and renames. */
 bool unit_wants_folders(const struct unit *u);
+/* True if the replica has to be asked for the trees where mailboxes of it belong that the unit does not match. */
+bool unit_seeks_homes(struct unit *u, const struct folder_matches *f);
 void unit_plan_folders(struct unit *u, const struct folder_matches *f);
 struct err *unit_send_folders(struct unit *u);
 /* Forgets what was planned, to plan again; unit_replan: and what was asked, to ask again. */

@@ -224,3 +224,27 @@ def test_a_parent_that_was_renamed_with_its_user_before_both_were_deleted_goes(h
         ours(pair.master, "-R", "-f", log)
         ours(pair.master, "-R", "-f", log)
         assert [line for line in pair.differences(sieve_mailboxes=False) if " sieve " not in line] == []
+
+
+@pytest.mark.parametrize("args", [("-u", "anna"), ("-R", "-f")], ids=["users", "log"])
+@pytest.mark.parametrize("here", ["3.2.6", "3.6.1"])
+def test_a_folder_whose_former_name_was_used_again_is_moved_by_who_meets_it(here, args):
+    """A replica before 3.6 cannot be asked for a uniqueid, and the tombstone of the name is the later folder's."""
+    conf = {**CONF, "delete_mode": "immediate"}
+    with make_pair(conf=conf, install=install(here), replica_install=install("3.2.6")) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        rename(pair.master, "user/anna", "user/berta")
+        make_user(pair.master, "anna")
+        with pair.master.imap("anna") as c:
+            c.delete("INBOX/sub")
+        if "-u" in args:
+            ours(pair.master, "-m", "user/anna", "user/berta")
+        ours(pair.master, *args, *([log] if "-f" in args else []))
+        ours(pair.master, "-u", "anna", "berta")
+        assert [line for line in pair.differences(sieve_mailboxes=False) if line.startswith("mailbox user.")] == []
+        with pair.replica.imap("berta") as c:
+            assert c.uids("INBOX/sub") == [1]

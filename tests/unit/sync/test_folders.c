@@ -51,6 +51,22 @@ bool engine_remembers(struct engine *e, const struct replica_mailbox *r)
     return remembered;
 }
 
+static const char *known_tree; /* whose INBOX was asked for, and is its owner's */
+static const char *sought_tree;
+
+bool identity_seeks_tree(struct unit *u, struct slice inbox)
+{
+    (void)u;
+    sought_tree = slice_eqs(inbox, "user.b") ? "user.b" : "another";
+    return !known_tree;
+}
+
+bool identity_of_tree(struct unit *u, struct slice inbox)
+{
+    (void)u;
+    return known_tree && slice_eqs(inbox, known_tree);
+}
+
 static char forgotten[128];
 
 void engine_forget_name(struct engine *e, struct slice name)
@@ -207,6 +223,39 @@ static void what_exists_here_under_another_name_is_left_alone(void **state)
     add_there("user.a.x", "idx");
     list_add("user.b.x", "idx", 0);
     plan_is("");
+    no_error();
+}
+
+static void a_replica_that_cannot_be_asked_for_ids_has_it_moved_by_who_meets_it(void **state)
+{
+    struct folder_matches f;
+    (void)state;
+    add_there("user.a.x", "idx");
+    list_add("user.b.x", "idx", 0);
+    session.capabilities = CAP_BEFORE_3_6;
+    unit.attempt = 1;
+    plan_is(""); /* whose tree it is, is not known */
+    f = diff_folders(&unit.arena, unit.entries.e, unit.entries.n, &unit.replica.mailboxes, slice_of("", 0));
+    assert_true(unit_seeks_homes(&unit, &f));
+    assert_string_equal(sought_tree, "user.b");
+    known_tree = "user.b";
+    assert_false(unit_seeks_homes(&unit, &f));
+    plan_is("ren user.a.x user.b.x;");
+    list.e[0].name = slice_str("user.b"); /* an INBOX is not moved into a tree */
+    plan_is("");
+    list.e[0].name = slice_str("DELETED.user.b.x.5F5E100A"); /* nobody's tree */
+    sought_tree = NULL;
+    plan_is("ren user.a.x DELETED.user.b.x.5F5E100A;");
+    assert_false(unit_seeks_homes(&unit, &f));
+    assert_null(sought_tree);
+    list.e[0].name = slice_str("user.b.x");
+    list.e[0].flags = MB_REMOTE;
+    plan_is("");
+    list.e[0].flags = 0;
+    session.capabilities = 0;
+    plan_is("");
+    assert_false(unit_seeks_homes(&unit, &f));
+    known_tree = NULL;
     no_error();
 }
 
@@ -527,6 +576,7 @@ int main(void)
         TEST(what_a_record_put_into_the_deleted_tree_is_moved_there),
         TEST(copies_in_the_deleted_tree_are_each_hosts_own),
         TEST(what_exists_here_under_another_name_is_left_alone),
+        TEST(a_replica_that_cannot_be_asked_for_ids_has_it_moved_by_who_meets_it),
         TEST(an_extra_mailbox_goes_on_demand_only_and_only_for_a_whole_list),
         TEST(a_list_that_cannot_be_read_deletes_nothing),
         TEST(what_the_cache_says_is_asked_before_it_is_deleted_or_renamed),
