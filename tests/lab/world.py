@@ -158,7 +158,7 @@ class World:
     @edit()
     def partition_changed(self):
         """A replica of 3.12.4 refuses to move an INBOX, the stock client's too. A master of 3.2.6 logs nothing of it,
-        so that it travels with what is logged next."""
+        so that it travels with what is logged next. With the INBOX move the folders."""
         user = self.user()
         movable = self.folders(user) + (["INBOX"] if self.replica.install.version < (3, 12) else [])
         name = self.rng.choice(movable) if movable else None
@@ -168,7 +168,8 @@ class World:
                           partition=self.rng.choice(("second", "default")))
         if self.master.install.version < (3, 6):
             with self.master.imap(user) as c:
-                c.append(name, subject(self.new("moved ")))
+                for moved in [name, *movable] if name == "INBOX" else [name]:
+                    c.append(moved, subject(self.new("moved ")))
         return told
 
     @edit()
