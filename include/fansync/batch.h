@@ -27,6 +27,7 @@ struct batch_entry {
     void *user;           /* the caller's */
     enum batch_result result;
     const char *why; /* of one that failed or is locked */
+    enum err_kind kind; /* of one that failed: by it, whose fault that is can be told */
 };
 
 struct batch;

@@ -16,6 +16,7 @@ enum err_kind {
     ERR_CONFIG,      /* configuration or arguments */
     ERR_BUSY,        /* the store changed under us or a lock could not be had: try again */
     ERR_INTERRUPTED, /* a signal asked us to end */
+    ERR_SHORTAGE,    /* this host has no descriptor, memory or disk left: whatever was worked on is not at fault */
     /* of the protocol (spec/wire.md §3.2); the names are the replica's tokens */
     ERR_CONNECT,        /* no session could be set up */
     ERR_AUTH,           /* the replica does not take our credentials */
@@ -31,6 +32,7 @@ enum err_kind {
     ERR_CHANGED,  /* the mailbox changed on the replica since its state was read */
     ERR_NOTSUPPORTED,
     ERR_BADSIEVE,
+    ERR_AILING,   /* the replica says that its own system fails it: its disk, a quota, a partition */
     /* of the engine */
     ERR_SKIPPED,  /* the operator asked to leave that user alone for now (a skip file) */
     ERR_CONFLICT, /* both sides changed: needs a full comparison */
@@ -43,12 +45,10 @@ struct err {
 
 struct err *err_new(enum err_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 2, 3), warn_unused_result));
-/* ERR_IO (ERR_NONEXISTENT for ENOENT), with ": " and the text of errno appended. */
+/* ERR_IO (ERR_NONEXISTENT for ENOENT, ERR_SHORTAGE for what this host has run out of), with ": " and the text of errno
+ * appended. */
 struct err *err_errno(const char *fmt, ...)
     __attribute__((format(printf, 1, 2), warn_unused_result));
-/* How often such an error of this process, in any thread, meant that no descriptor was left. Who sees it grow while
- * he worked knows that what failed may be no fault of his work. */
-unsigned err_shortages(void);
 /* Puts "text: " in front of the message; NULL stays NULL. Returns its argument. */
 struct err *err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct err *err_copy(const struct err *e) __attribute__((warn_unused_result));

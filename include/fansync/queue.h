@@ -13,6 +13,7 @@
  *   queue_done       | no       | yes                 | no
  *   queue_put_back   | no       | yes                 | no
  *   queue_defer      | no       | yes                 | no
+ *   queue_reschedule | no       | yes                 | no
  *   queue_next_due   | no       | yes                 | no
  *   queue_clear      | no       | yes                 | no
  *   queue_fd         | yes      | yes                 | yes
@@ -66,7 +67,7 @@ struct queue_item {
     struct action action;
     struct slice owner;
     int64_t first_ns;  /* arrival of the oldest record that is not confirmed */
-    unsigned attempts; /* how often it has been deferred since it was last confirmed */
+    unsigned attempts; /* how often it has been deferred, and that counted, since it was last confirmed */
     void *user;        /* the sender's own; NULL at first, kept until queue_done removes the item */
 };
 
@@ -100,8 +101,10 @@ size_t queue_drain(struct queue *q, unsigned shard, int64_t now_ns, struct queue
 void queue_done(struct queue *q, struct queue_item *item);
 /* Not done, and not its fault (session lost, shutting down): queued again at its old place. */
 void queue_put_back(struct queue *q, struct queue_item *item);
-/* Failed or locked: not handed out before that time, whatever is pushed; attempts + 1. */
-void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns);
+/* Failed or locked: not handed out before that time, whatever is pushed. counted: attempts + 1. */
+void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns, bool counted);
+/* Every deferred item of the shard whose user is that one is due at that time, in their order. */
+void queue_reschedule(struct queue *q, unsigned shard, const void *user, int64_t not_before_ns);
 /* When the earliest deferred item is due; -1: none is deferred. */
 int64_t queue_next_due(const struct queue *q, unsigned shard);
 

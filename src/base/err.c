@@ -2,7 +2,6 @@
 #include "fansync/err.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,18 +28,26 @@ struct err *err_new(enum err_kind kind, const char *fmt, ...)
     return err_of(kind, &b);
 }
 
-static atomic_uint shortages; /* counts only: nothing else is published with it, so relaxed */
-
-unsigned err_shortages(void)
+static enum err_kind kind_of_errno(int no)
 {
-    return atomic_load_explicit(&shortages, memory_order_relaxed);
+    switch (no) {
+    case ENOENT:
+        return ERR_NONEXISTENT;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case ENOSPC:
+    case EDQUOT:
+        return ERR_SHORTAGE;
+    default:
+        return ERR_IO;
+    }
 }
 
 struct err *err_errno(const char *fmt, ...)
 {
     int no = errno;
-    if (no == EMFILE || no == ENFILE)
-        atomic_fetch_add_explicit(&shortages, 1, memory_order_relaxed);
     char text[256];
     struct buf b = BUF_INIT;
     va_list ap;
@@ -49,7 +56,9 @@ struct err *err_errno(const char *fmt, ...)
     buf_vprintf(&b, fmt, ap);
     va_end(ap);
     buf_printf(&b, ": %s", strerror_r(no, text, sizeof text));
-    return err_of(no == ENOENT ? ERR_NONEXISTENT : ERR_IO, &b);
+    if (no == EMFILE)
+        buf_adds(&b, ": no descriptor is left for this process (RLIMIT_NOFILE)");
+    return err_of(kind_of_errno(no), &b);
 }
 
 struct err *err_wrap(struct err *e, const char *fmt, ...)
@@ -98,6 +107,7 @@ const char *err_kind_name(enum err_kind kind)
     case ERR_CONFIG: return "config";
     case ERR_BUSY: return "busy";
     case ERR_INTERRUPTED: return "interrupted";
+    case ERR_SHORTAGE: return "shortage";
     case ERR_CONNECT: return "connect";
     case ERR_AUTH: return "auth";
     case ERR_BYE: return "bye";
@@ -112,6 +122,7 @@ const char *err_kind_name(enum err_kind kind)
     case ERR_CHANGED: return "changed";
     case ERR_NOTSUPPORTED: return "not supported";
     case ERR_BADSIEVE: return "bad sieve";
+    case ERR_AILING: return "ailing";
     case ERR_SKIPPED: return "skipped";
     case ERR_CONFLICT: return "conflict";
     }

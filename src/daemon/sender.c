@@ -4,7 +4,9 @@
  *
  *   confirmed           queue_done: its log segments may go
  *   locked by another   queue_defer: 1 s, doubling to a minute
- *   failed              queue_defer: 10 s, doubling to an hour (spec/operation.md B.2)
+ *   failed              queue_defer: 10 s, doubling to an hour (spec/operation.md B.2), or to a minute if
+ *                       the replica blames itself for it
+ *   failed with others  queue_defer, without counting the try, and the channel pauses (daemon/trouble.h)
  *   not tried           queue_put_back: the session was lost, or the process ends
  *
  * An item that waits keeps its record on disk. When a segment has to go although an item still
@@ -23,6 +25,7 @@
 #include <unistd.h>
 
 #include "daemon/line.h"
+#include "daemon/trouble.h"
 #include "fansync/log.h"
 #include "fansync/synclog.h"
 
@@ -33,7 +36,7 @@ enum {
     LOCKED_MOST = 60,    /* seconds */
     FAILED_FIRST = 10,
     FAILED_MOST = 3600,
-    STARVED_MOST = 60,
+    AILING_MOST = 60,
     LIVED = 30, /* seconds */
 };
 
@@ -52,7 +55,7 @@ struct work_place {
     int64_t last_used;
     int64_t connect_wait;  /* seconds, of the last failure to connect; 0: none */
     int64_t lost_wait;     /* likewise of a session lost without progress */
-    int64_t starved_wait;  /* likewise of a batch for which descriptors ran out */
+    struct trouble trouble; /* what keeps all items from being carried out */
     bool connected_once;   /* a connection has been made, and not ended by ourselves since */
 };
 
@@ -284,26 +287,43 @@ static void say_deferred(const struct action *a)
     buf_free(&b);
 }
 
-/* starved: this host had no descriptor left, which is no fault of an item. */
-static void settle(struct work_place *p, size_t i, bool starved, struct sender_status *sum)
+/* How long it waits; of what is common, until that pause is over. */
+static int64_t wait_after_failure(const struct queue_item *item, const struct batch_entry *e, const struct verdict *v)
+{
+    if (!trouble_counts(v, e))
+        return v->wait * SECOND;
+    return back_off(item, FAILED_FIRST, trouble_cause_of(e->kind) >= CAUSE_REPLICA ? AILING_MOST : FAILED_MOST);
+}
+
+static void fail(struct work_place *p, struct queue_item *item, const struct batch_entry *e, const struct verdict *v)
+{
+    enum trouble_cause cause = trouble_cause_of(e->kind);
+    set_error(p, e->why);
+    item->user = cause == CAUSE_ITEM ? NULL : &p->trouble.mark[cause];
+    queue_defer(p->line->queue, item, now_ns() + wait_after_failure(item, e, v), trouble_counts(v, e));
+}
+
+static void settle(struct work_place *p, size_t i, const struct verdict *v, struct sender_status *sum)
 {
     struct queue *q = p->line->queue;
     struct queue_item *item = p->items[i];
     const struct batch_entry *e = &p->entries[i];
-    switch (e->result == BATCH_FAILED && starved ? BATCH_PENDING : e->result) {
+    bool tried = e->result != BATCH_PENDING && !(e->result == BATCH_FAILED && e->kind == ERR_BYE);
+    switch (tried ? e->result : BATCH_PENDING) {
     case BATCH_DONE:
         sum->done++;
+        item->user = NULL;
         queue_done(q, item);
         break;
     case BATCH_LOCKED:
         sum->locked++;
         say_deferred(&e->action);
-        queue_defer(q, item, now_ns() + back_off(item, 1, LOCKED_MOST));
+        item->user = NULL;
+        queue_defer(q, item, now_ns() + back_off(item, 1, LOCKED_MOST), true);
         break;
     case BATCH_FAILED:
-        sum->failed++;
-        set_error(p, e->why);
-        queue_defer(q, item, now_ns() + back_off(item, FAILED_FIRST, FAILED_MOST));
+        sum->failed += trouble_counts(v, e);
+        fail(p, item, e, v);
         break;
     case BATCH_PENDING:
         queue_put_back(q, item);
@@ -311,19 +331,39 @@ static void settle(struct work_place *p, size_t i, bool starved, struct sender_s
     }
 }
 
-static void pause_if_starved(struct work_place *p, bool starved)
+/* Before they are settled: which marks do those bear that were done? One that was done shows that it is over. */
+static void find_over(struct work_place *p, size_t n, const struct verdict *v, bool *over)
 {
-    static const char text[] = "no descriptor is left for this process (RLIMIT_NOFILE)";
-    if (!starved) {
-        p->starved_wait = 0;
-        return;
-    }
-    p->starved_wait = p->starved_wait ? p->starved_wait * 2 : 1;
-    if (p->starved_wait > STARVED_MOST)
-        p->starved_wait = STARVED_MOST;
-    set_error(p, text);
-    log_msg(LOG_ERR, "IOERROR: %s: waiting for %lld seconds", text, (long long)p->starved_wait);
-    pause_for(p, p->starved_wait);
+    for (int c = 0; c < CAUSES; c++)
+        over[c] = v->over;
+    for (size_t i = 0; i < n; i++)
+        for (int c = 0; c < CAUSES; c++)
+            over[c] |= p->entries[i].result == BATCH_DONE && p->items[i]->user == &p->trouble.mark[c];
+}
+
+static void lift(struct work_place *p, const bool *over)
+{
+    for (int c = 0; c < CAUSES; c++)
+        if (over[c])
+            queue_reschedule(p->line->queue, p->s->shard, &p->trouble.mark[c], now_ns());
+}
+
+static void settle_all(struct work_place *p, size_t n, const struct verdict *v, struct sender_status *sum)
+{
+    bool over[CAUSES];
+    find_over(p, n, v, over);
+    for (size_t i = 0; i < n; i++)
+        settle(p, i, v, sum);
+    lift(p, over);
+    if (v->over)
+        log_msg(LOG_NOTICE, "what kept all records from being carried out is over");
+}
+
+static void pause_for_trouble(struct work_place *p, const struct verdict *v, const char *why)
+{
+    set_error(p, why);
+    log_msg(LOG_ERR, "IOERROR: nothing can be carried out: waiting for %lld seconds: %s", (long long)v->wait, why);
+    pause_for(p, v->wait);
 }
 
 static void run_batch(struct work_place *p, size_t n)
@@ -332,11 +372,9 @@ static void run_batch(struct work_place *p, size_t n)
     set_state(p, SENDER_SENDING);
     for (size_t i = 0; i < n; i++)
         p->entries[i] = (struct batch_entry){ .action = p->items[i]->action, .retry = p->items[i]->attempts > 0 };
-    unsigned shortages = err_shortages();
     struct err *err = batch_run(p->batch, p->entries, n);
-    bool starved = err_shortages() != shortages;
-    for (size_t i = 0; i < n; i++)
-        settle(p, i, starved, &sum);
+    struct verdict v = trouble_judge(&p->trouble, p->items, p->entries, n);
+    settle_all(p, n, &v, &sum);
     p->last_used = now_ns();
     pthread_mutex_lock(&p->s->guard);
     p->s->status.batches++;
@@ -348,8 +386,9 @@ static void run_batch(struct work_place *p, size_t n)
     if (err && err->kind != ERR_INTERRUPTED)
         set_error(p, err->msg);
     err_free(err);
-    look_at_session(p, sum.done > 0);
-    pause_if_starved(p, starved);
+    look_at_session(p, sum.done > 0 || v.pause);
+    if (v.pause)
+        pause_for_trouble(p, &v, p->entries[v.example].why);
 }
 
 /* ---- the loop ---- */

@@ -27,23 +27,34 @@ const struct heap_entry *heap_first(const struct heap *h)
     return h->n ? &h->entries[0] : NULL;
 }
 
+/* Place i is free: e goes there, or below what is smaller. */
+static void sink(struct heap *h, size_t i, struct heap_entry e)
+{
+    for (size_t child = 2 * i + 1; child < h->n; child = 2 * i + 1) {
+        if (child + 1 < h->n && before(&h->entries[child + 1], &h->entries[child]))
+            child++;
+        if (!before(&h->entries[child], &e))
+            break;
+        h->entries[i] = h->entries[child];
+        i = child;
+    }
+    h->entries[i] = e;
+}
+
 struct item *heap_pop(struct heap *h)
 {
     if (h->n == 0)
         return NULL;
     struct item *first = h->entries[0].item;
     struct heap_entry last = h->entries[--h->n];
-    size_t i = 0;
-    for (size_t child = 1; child < h->n; child = 2 * i + 1) {
-        if (child + 1 < h->n && before(&h->entries[child + 1], &h->entries[child]))
-            child++;
-        if (!before(&h->entries[child], &last))
-            break;
-        h->entries[i] = h->entries[child];
-        i = child;
-    }
-    h->entries[i] = last;
+    sink(h, 0, last);
     return first;
+}
+
+void heap_order(struct heap *h)
+{
+    for (size_t i = h->n / 2; i-- > 0;)
+        sink(h, i, h->entries[i]);
 }
 
 void heap_free(struct heap *h)

@@ -26,6 +26,8 @@ void heap_push(struct heap *h, struct heap_entry e);
 const struct heap_entry *heap_first(const struct heap *h);
 /* The item of the first entry, which is removed; NULL when it is empty. */
 struct item *heap_pop(struct heap *h);
+/* Puts it in order after keys were changed. */
+void heap_order(struct heap *h);
 void heap_free(struct heap *h);
 
 #endif

@@ -93,14 +93,23 @@ void queue_put_back(struct queue *q, struct queue_item *item)
     count(&s->put_back);
 }
 
-void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns)
+void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns, bool counted)
 {
     struct item *it = caa_container_of(item, struct item, pub);
     struct shard *s = &q->shards[it->shard];
-    atomic_store_explicit(&it->attempts, it->pub.attempts + 1, memory_order_relaxed);
+    atomic_store_explicit(&it->attempts, it->pub.attempts + counted, memory_order_relaxed);
     leave(q, it, WORD_DEFERRED);
     heap_push(&s->later, (struct heap_entry){ not_before_ns, it->seq, it });
     count(&s->deferrals);
+}
+
+void queue_reschedule(struct queue *q, unsigned shard, const void *user, int64_t not_before_ns)
+{
+    struct heap *later = &q->shards[shard].later;
+    for (size_t i = 0; i < later->n; i++)
+        if (later->entries[i].item->pub.user == user)
+            later->entries[i].key = not_before_ns;
+    heap_order(later);
 }
 
 static void forget(struct queue *q, struct item *it)

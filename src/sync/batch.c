@@ -360,7 +360,7 @@ static void begin(struct batch *b, struct batch_entry *entries, size_t n)
     b->progress = arena_array(&b->arena, n, sizeof *b->progress);
     for (size_t i = 0; i < n; i++) {
         entries[i].result = BATCH_PENDING;
-        entries[i].why = b->progress[i].why = "";
+        entries[i].why = b->progress[i].reason.text = "";
         if (entries[i].action.kind == ACTION_RENAME)
             join_groups(b, &entries[i].action);
     }

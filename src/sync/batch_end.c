@@ -35,24 +35,32 @@ void batch_take_entries(struct batch *b, struct job *from, struct job *to)
 }
 
 /* One of its jobs lets go of an entry. */
-static void end_entry(struct batch *b, struct batch_entry *e, enum batch_result result, const char *why)
+static void end_entry(struct batch *b, struct batch_entry *e, enum batch_result result, struct reason why)
 {
     struct progress *p = batch_progress(b, e);
     if (result >= p->worst) {
         p->worst = result;
-        p->why = why;
+        p->reason = why;
     }
     if (--p->held > 0)
         return;
     e->result = p->worst;
-    e->why = p->why;
+    e->why = p->reason.text;
+    e->kind = p->reason.kind;
 }
 
-void batch_end_entries(struct batch *b, struct job *j, enum batch_result result, const char *why)
+static const struct reason no_reason = { "", ERR_IO };
+
+static struct reason reason_of(struct batch *b, const struct err *err)
 {
-    struct slice text = arena_dup(&b->arena, slice_str(why));
+    return err ? (struct reason){ arena_dup(&b->arena, slice_str(err->msg)).p, err->kind } : no_reason;
+}
+
+void batch_end_entries(struct batch *b, struct job *j, enum batch_result result, const struct err *why)
+{
+    struct reason reason = reason_of(b, why);
     for (size_t i = 0; i < j->nentries; i++)
-        end_entry(b, j->entry[i], result, text.p);
+        end_entry(b, j->entry[i], result, reason);
     j->nentries = 0;
 }
 
@@ -88,11 +96,21 @@ static struct job *promotion(struct batch *b, const struct job *j)
     return owner.n ? batch_get_job(b, LIST_USER, owner, none) : NULL;
 }
 
-/* No larger job helps where the replica goes away, or where both sides have changed. */
+/* No larger job helps where the replica goes away, one of the hosts has run out of something, or both sides have
+ * changed. */
 static bool is_final(const struct job *j, const struct err *err)
 {
-    return err->kind == ERR_BYE || err->kind == ERR_CONFLICT ||
-           (j->list == LIST_META && err->kind == ERR_INVALID_USER);
+    switch (err->kind) {
+    case ERR_BYE:
+    case ERR_SHORTAGE:
+    case ERR_AILING:
+    case ERR_CONFLICT:
+        return true;
+    case ERR_INVALID_USER:
+        return j->list == LIST_META;
+    default:
+        return false;
+    }
 }
 
 /* ---- mailboxes: those that are up to date have no part in the failure of their group ---- */
@@ -137,7 +155,7 @@ static void hand_on(struct batch *b, struct batch_entry *e, const struct failure
 static void fail_mailboxes(struct batch *b, struct job *j, const struct err *err)
 {
     bool final = is_final(j, err);
-    struct slice why = arena_dup(&b->arena, slice_str(err->msg));
+    struct reason why = reason_of(b, err);
     for (size_t i = 0; i < j->nnames; i++)
         if (j->failed[i])
             note_failure(b, j, j->names[i], final);
@@ -145,13 +163,13 @@ static void fail_mailboxes(struct batch *b, struct job *j, const struct err *err
         struct batch_entry *e = j->entry[i];
         const struct failure *f = failure_of(b, e->action.a), *g = failure_of(b, e->action.b);
         if (!f && !g)
-            end_entry(b, e, BATCH_DONE, "");
+            end_entry(b, e, BATCH_DONE, no_reason);
         else if ((f && f->final) || (g && g->final))
-            end_entry(b, e, BATCH_FAILED, why.p);
+            end_entry(b, e, BATCH_FAILED, why);
         else {
             hand_on(b, e, f);
             hand_on(b, e, g == f ? NULL : g);
-            batch_progress(b, e)->why = why.p;
+            batch_progress(b, e)->reason = why;
             batch_progress(b, e)->held--;
         }
     }
@@ -168,12 +186,12 @@ static void fail_job(struct batch *b, struct job *j, const struct err *err)
     }
     struct job *to = is_final(j, err) ? NULL : promotion(b, j);
     if (!to) {
-        batch_end_entries(b, j, BATCH_FAILED, err->msg);
+        batch_end_entries(b, j, BATCH_FAILED, err);
         return;
     }
-    struct slice why = arena_dup(&b->arena, slice_str(err->msg));
+    struct reason why = reason_of(b, err);
     for (size_t i = 0; i < j->nentries; i++)
-        batch_progress(b, j->entry[i])->why = why.p;
+        batch_progress(b, j->entry[i])->reason = why;
     say_promoted(j->a, j, to);
     batch_take_entries(b, j, to);
 }
@@ -181,14 +199,14 @@ static void fail_job(struct batch *b, struct job *j, const struct err *err)
 /* A user without INBOX has nothing to be compared: what was handed to his job is still undone. */
 static void end_absent(struct batch *b, struct job *j)
 {
-    static const char why[] = "the user has no INBOX here";
+    static const struct reason why = { "the user has no INBOX here", ERR_INVALID_USER };
     for (size_t i = 0; i < j->nentries; i++) {
         struct batch_entry *e = j->entry[i];
-        const char *before = batch_progress(b, e)->why;
+        struct reason before = batch_progress(b, e)->reason;
         if (e->action.kind == ACTION_USER)
-            end_entry(b, e, BATCH_DONE, "");
+            end_entry(b, e, BATCH_DONE, no_reason);
         else
-            end_entry(b, e, BATCH_FAILED, *before ? before : why);
+            end_entry(b, e, BATCH_FAILED, *before.text ? before : why);
     }
     j->nentries = 0;
 }
@@ -224,7 +242,7 @@ static struct err *send_again(struct batch *b, const struct job *j)
 static void end_removed(struct batch *b, struct job *j)
 {
     struct err *err = send_again(b, j);
-    batch_end_entries(b, j, err ? BATCH_FAILED : BATCH_DONE, err ? err->msg : "");
+    batch_end_entries(b, j, err ? BATCH_FAILED : BATCH_DONE, err);
     err_free(err);
 }
 
@@ -243,9 +261,9 @@ void batch_end_job(struct batch *b, struct job *j, const struct err *err)
     else if (!err && j->list == LIST_UNUSER)
         end_removed(b, j);
     else if (!err)
-        batch_end_entries(b, j, BATCH_DONE, "");
+        batch_end_entries(b, j, BATCH_DONE, NULL);
     else if (is_for_later(j, err))
-        batch_end_entries(b, j, BATCH_LOCKED, err->msg);
+        batch_end_entries(b, j, BATCH_LOCKED, err);
     else
         fail_job(b, j, err);
 }

@@ -43,11 +43,17 @@ struct job {
     struct job *next; /* of its list */
 };
 
+/* Why something did not succeed. */
+struct reason {
+    const char *text;
+    enum err_kind kind;
+};
+
 /* What is known of an entry while the batch runs; parallel to the entries. */
 struct progress {
     unsigned held; /* by how many jobs */
     enum batch_result worst;
-    const char *why; /* of the worst; or why it was handed to a larger job */
+    struct reason reason; /* of the worst; or why it was handed to a larger job */
 };
 
 struct batch {
@@ -77,6 +83,6 @@ struct progress *batch_progress(const struct batch *b, const struct batch_entry 
 void batch_take_entries(struct batch *b, struct job *from, struct job *to);
 /* j has ended with err, or well. */
 void batch_end_job(struct batch *b, struct job *j, const struct err *err);
-void batch_end_entries(struct batch *b, struct job *j, enum batch_result result, const char *why);
+void batch_end_entries(struct batch *b, struct job *j, enum batch_result result, const struct err *why);
 
 #endif

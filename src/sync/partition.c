@@ -10,7 +10,7 @@
 #define BLANKS " \t,"
 
 enum {
-    ASIDE_SECONDS = 60,
+    ASIDE_MOST = 60, /* seconds; 1, 2, 4 ... until then */
     STRIKES = 2, /* of users who were tried alone; a message of one of them may be at fault */
     STRIKES_PROVED = 3, /* of a partition that has taken something before */
 };
@@ -19,6 +19,7 @@ struct state {
     bool proved;
     unsigned strikes; /* since it last took something */
     int64_t aside_until; /* monotonic seconds; 0: it is not set aside */
+    int64_t aside_for;   /* seconds, the last time; 0: it has taken something since */
     const char *why;
 };
 
@@ -88,6 +89,7 @@ void partition_worked(struct partitions *p, struct slice name)
     struct state *s = state_of(p, name);
     s->proved = true;
     s->strikes = 0;
+    s->aside_for = 0;
 }
 
 /* How the servers end when they have no directory of the partition: no message is at fault. */
@@ -103,7 +105,8 @@ void partition_failed(struct partitions *p, struct slice name, const struct err 
     s->strikes += alone;
     if (s->aside_until || (!sure && s->strikes < (s->proved ? STRIKES_PROVED : STRIKES)))
         return;
-    s->aside_until = now_s() + ASIDE_SECONDS;
+    s->aside_for = s->aside_for * 2 < ASIDE_MOST ? s->aside_for * 2 + !s->aside_for : ASIDE_MOST;
+    s->aside_until = now_s() + s->aside_for;
     struct slice hint = partition_hint(&p->arena, name, err, !s->proved);
     s->why = arena_printf(&p->arena, "partition " SLICE_FMT " of the replica is set aside: %s" SLICE_FMT, SLICE_ARG(name),
                           err->msg, SLICE_ARG(hint)).p;

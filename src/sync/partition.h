@@ -7,6 +7,7 @@
  * its mailboxes, so that the others arrive and the server is not made to end again and again. One that
  * has taken something in this process is given more chances. A single user's messages are never
  * enough, unless the server says so: one of them may be at fault.
+ * It is tried again after 1, 2, 4 ... seconds, a minute at most, until it takes something.
  */
 #ifndef FANSYNC_SYNC_PARTITION_H
 #define FANSYNC_SYNC_PARTITION_H
@@ -29,7 +30,7 @@ const char *partition_aside(const struct partitions *p, struct slice name);
 /* Messages for it were taken; an upload for it ended with err, of a user who was tried alone or in a window. */
 void partition_worked(struct partitions *p, struct slice name);
 void partition_failed(struct partitions *p, struct slice name, const struct err *err, bool alone);
-/* Those that have been set aside for a minute are tried again. */
+/* Those that have been set aside for long enough are tried again. */
 void partitions_look(struct partitions *p);
 void partitions_free(struct partitions *p);
 

@@ -103,15 +103,23 @@ const char *unit_partition_aside(const struct unit *u, struct slice partition)
     return why ? why : map_get(&u->aside, partition);
 }
 
+/* One that nobody's messages can go to is the replica's fault; one that this user's cannot may be his. */
+static void leave_out(struct work *w)
+{
+    const char *why = unit_partition_aside(w->unit, w->partition);
+    bool of_all = partition_aside(&w->unit->engine->partitions, w->partition) != NULL;
+    if (why)
+        work_fail(w, err_new(of_all ? ERR_AILING : ERR_DENIED, "%s", why));
+}
+
 /* The mailboxes of a partition that cannot take them do not keep the others away. */
 static void leave_out_partitions(struct unit *units, size_t n)
 {
     for (size_t k = 0; k < n; k++)
         for (size_t i = 0; i < units[k].nwork; i++) {
             struct work *w = &units[k].work[i];
-            const char *why = w->state == WORK_SEND ? unit_partition_aside(&units[k], w->partition) : NULL;
-            if (why)
-                work_fail(w, err_new(ERR_DENIED, "%s", why));
+            if (w->state == WORK_SEND)
+                leave_out(w);
         }
 }
 

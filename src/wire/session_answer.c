@@ -111,13 +111,17 @@ static enum err_kind kind_of_no(struct slice text)
         { "IMAP_PROTOCOL_ERROR", ERR_PROTOCOL },
         { "IMAP_PROTOCOL_BAD_PARAMETERS", ERR_BAD_PARAMETERS },
         { "IMAP_PERMISSION_DENIED", ERR_DENIED },
+        { "IMAP_IOERROR", ERR_AILING },
+        { "IMAP_SYS_ERROR", ERR_AILING },
+        { "IMAP_QUOTA_EXCEEDED", ERR_AILING },
+        { "IMAP_AGAIN", ERR_AILING },
     };
     const char *blank = text.n ? memchr(text.p, ' ', text.n) : NULL;
     struct slice token = slice_of(text.p, blank ? (size_t)(blank - text.p) : text.n);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
         if (slice_eqs(token, tokens[i].token))
             return tokens[i].kind;
-    return ERR_DENIED;
+    return slice_starts(text, "System I/O error") ? ERR_AILING : ERR_DENIED;
 }
 
 /* Capabilities are asked for by trying: a refusal there is an answer. */

@@ -222,7 +222,7 @@ class Proxy:
         self.host, self.target_port = server.address, server.sync_port
         self.delay = delay_ms / 1000
         self.cut_after, self.rubbish_after, self.refuse = cut_after, rubbish_after, refuse
-        self.rules = []
+        self.rules, self.lasting = [], []
         self.fired = 0
         self._lock = threading.Lock()
         self._sessions = []
@@ -275,6 +275,10 @@ class Proxy:
                     if rule[1] == 0:
                         self.fired += 1
                         return rule[2]
+            for command, naming, do in self.lasting:
+                if command == name and naming in text:
+                    self.fired += 1
+                    return do
         return None
 
     def record_answer(self, data):
@@ -291,13 +295,21 @@ class Proxy:
         with self._lock:
             self.rules.append([command, nth, do])
 
+    def every(self, command, do, naming=""):
+        """At each such command from now until heal() whose line has that text: the same."""
+        if isinstance(do, str):
+            do = do.encode() + b"\r\n"
+        with self._lock:
+            self.lasting.append((command, naming.encode(), do))
+
     def heal(self):
         """Ends all faults."""
         with self._lock:
+            self.lasting = []
             self.rules, self.refuse, self.cut_after, self.rubbish_after = [], False, None, None
 
     def has_rules(self):
-        return bool(self.rules)
+        return bool(self.rules or self.lasting)
 
     def spoil(self, data):
         """Applies the byte faults to answers; the second value is False to close."""

@@ -165,7 +165,7 @@ static void a_deferred_item_comes_when_it_is_due_and_not_earlier_whatever_is_pus
     push(&f, ACTION_MAILBOX, "m", "u");
     struct queue_item *item = expect(&f, "m");
     assert_int_equal(queue_next_due(f.q, 0), -1);
-    queue_defer(f.q, item, NOW + 100);
+    queue_defer(f.q, item, NOW + 100, true);
     assert_int_equal(queue_next_due(f.q, 0), NOW + 100);
     assert_int_equal(push(&f, ACTION_MAILBOX, "m", "u"), QUEUE_MERGED);
     assert_int_equal(queue_next_due(f.q, 0), NOW + 100);
@@ -175,7 +175,7 @@ static void a_deferred_item_comes_when_it_is_due_and_not_earlier_whatever_is_pus
     assert_int_equal(queue_next_due(f.q, 0), -1);
     assert_int_equal(item->attempts, 1);
     assert_int_equal(item->first_ns, NOW);
-    queue_defer(f.q, item, NOW + 200);
+    queue_defer(f.q, item, NOW + 200, true);
     assert_ptr_equal(drain_one(&f, NOW + 200), item);
     assert_int_equal(item->attempts, 2);
     queue_done(f.q, item);
@@ -191,7 +191,7 @@ static void a_dirty_item_that_is_deferred_waits_with_all_its_segments(void **sta
     push(&f, ACTION_MAILBOX, "m", "u");
     struct queue_item *item = expect(&f, "m");
     push_slots(&f, ACTION_MAILBOX, "m", "u", 1u << f.slot | 1u << other, NOW);
-    queue_defer(f.q, item, NOW + 1);
+    queue_defer(f.q, item, NOW + 1, true);
     expect_nothing(&f);
     assert_int_equal(unsettled(&f), 1);
     assert_int_equal(acks_unsettled(f.acks, other), 1);
@@ -202,12 +202,54 @@ static void a_dirty_item_that_is_deferred_waits_with_all_its_segments(void **sta
     finish(&f);
 }
 
+static void a_try_that_does_not_count_leaves_no_trace(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    push(&f, ACTION_MAILBOX, "m", "u");
+    queue_defer(f.q, expect(&f, "m"), NOW + 1, false);
+    assert_int_equal(queue_counters(f.q).deferred, 1);
+    struct queue_item *item = drain_one(&f, NOW + 1);
+    assert_int_equal(item->attempts, 0);
+    assert_int_equal(item->first_ns, NOW);
+    queue_done(f.q, item);
+    finish(&f);
+}
+
+/* Those that bear the mark, in the order of their records; the others stay. */
+static void deferred_items_of_one_mark_are_due_at_another_time(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    struct queue_item *items[8];
+    char mark, other;
+    const char *names[] = { "1", "2", "3", "4", "5", "6" };
+    for (int i = 0; i < 6; i++)
+        push(&f, ACTION_MAILBOX, names[i], "u");
+    assert_int_equal(queue_drain(f.q, 0, NOW, items, 8), 6);
+    for (int i = 0; i < 6; i++) {
+        items[i]->user = i % 3 ? &mark : &other;
+        queue_defer(f.q, items[i], NOW + 100 - i, false);
+    }
+    queue_reschedule(f.q, 0, &mark, NOW);
+    assert_int_equal(queue_next_due(f.q, 0), NOW);
+    assert_int_equal(queue_drain(f.q, 0, NOW, items, 8), 4);
+    assert_slice(items[0]->action.a, "2");
+    assert_slice(items[1]->action.a, "3");
+    assert_slice(items[2]->action.a, "5");
+    assert_slice(items[3]->action.a, "6");
+    assert_int_equal(queue_next_due(f.q, 0), NOW + 97);
+    queue_reschedule(f.q, 0, &other, NOW + 500);
+    assert_int_equal(queue_next_due(f.q, 0), NOW + 500);
+    finish(&f);
+}
+
 static void attempts_begin_anew_after_a_confirmation(void **state)
 {
     (void)state;
     struct fixture f = fresh(1, 0);
     push(&f, ACTION_MAILBOX, "m", "u");
-    queue_defer(f.q, expect(&f, "m"), NOW);
+    queue_defer(f.q, expect(&f, "m"), NOW, true);
     struct queue_item *item = expect(&f, "m");
     push(&f, ACTION_MAILBOX, "m", "u");
     queue_done(f.q, item);
@@ -225,7 +267,7 @@ static void deferred_items_come_by_time_and_leave_half_of_a_batch_to_the_others(
         push(&f, ACTION_MAILBOX, names[i], "u");
     assert_int_equal(queue_drain(f.q, 0, NOW, items, 8), 4);
     for (int i = 0; i < 4; i++)
-        queue_defer(f.q, items[i], NOW + 10 - i);
+        queue_defer(f.q, items[i], NOW + 10 - i, true);
     push(&f, ACTION_MAILBOX, "new 1", "u");
     push(&f, ACTION_MAILBOX, "new 2", "u");
     assert_int_equal(queue_drain(f.q, 0, NOW + 50, items, 4), 4);
@@ -275,7 +317,7 @@ static void what_is_left_when_the_queue_is_freed_keeps_its_segments(void **state
     push(&f, ACTION_MAILBOX, "put back", "u");
     push(&f, ACTION_MAILBOX, "queued", "u");
     expect(&f, "sending");
-    queue_defer(f.q, expect(&f, "deferred"), NOW + 5);
+    queue_defer(f.q, expect(&f, "deferred"), NOW + 5, true);
     queue_put_back(f.q, expect(&f, "put back"));
     queue_free(f.q);
     assert_int_equal(unsettled(&f), 4);
@@ -361,6 +403,8 @@ int main(void)
         cmocka_unit_test(a_put_back_keeps_segments_age_and_attempts_and_takes_the_dirty_mark_in),
         cmocka_unit_test(a_deferred_item_comes_when_it_is_due_and_not_earlier_whatever_is_pushed),
         cmocka_unit_test(a_dirty_item_that_is_deferred_waits_with_all_its_segments),
+        cmocka_unit_test(a_try_that_does_not_count_leaves_no_trace),
+        cmocka_unit_test(deferred_items_of_one_mark_are_due_at_another_time),
         cmocka_unit_test(attempts_begin_anew_after_a_confirmation),
         cmocka_unit_test(deferred_items_come_by_time_and_leave_half_of_a_batch_to_the_others),
         cmocka_unit_test(a_sender_is_signalled_once_until_it_clears),

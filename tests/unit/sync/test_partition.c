@@ -73,20 +73,43 @@ static void a_server_that_says_that_there_is_none_is_believed(void **state)
     partitions_free(&p);
 }
 
-static void one_that_is_set_aside_is_tried_again_after_a_minute(void **state)
+static void set_aside(struct partitions *p)
+{
+    for (int i = 0; i < 3 && !partition_aside(p, two); i++)
+        strike(p, "Fatal error: something else", true);
+    assert_non_null(partition_aside(p, two));
+}
+
+/* Nothing waits for longer than it has to when a disk was full for a moment. */
+static void one_that_is_set_aside_is_tried_again_soon_and_then_less_often(void **state)
+{
+    static const time_t waits[] = { 1, 2, 4, 8, 16, 32, 60, 60, 1 };
+    struct partitions p = { NULL, MAP_INIT, ARENA_INIT };
+    (void)state;
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        if (i == 8)
+            partition_worked(&p, two);
+        set_aside(&p);
+        now += waits[i] - 1;
+        partitions_look(&p);
+        assert_non_null(partition_aside(&p, two));
+        now++;
+        partitions_look(&p);
+        assert_null(partition_aside(&p, two));
+    }
+    partitions_free(&p);
+}
+
+static void one_that_is_tried_again_counts_from_the_beginning(void **state)
 {
     struct partitions p = { NULL, MAP_INIT, ARENA_INIT };
     (void)state;
     strike(&p, "Fatal error: something else", true);
     strike(&p, "Fatal error: something else", true);
     assert_non_null(partition_aside(&p, two));
-    now += 59;
-    partitions_look(&p);
-    assert_non_null(partition_aside(&p, two));
     now += 1;
     partitions_look(&p);
-    assert_null(partition_aside(&p, two));
-    strike(&p, "Fatal error: something else", true); /* it counts from the beginning */
+    strike(&p, "Fatal error: something else", true);
     assert_null(partition_aside(&p, two));
     strike(&p, "Fatal error: something else", true);
     assert_non_null(partition_aside(&p, two));
@@ -121,7 +144,8 @@ int main(void)
         cmocka_unit_test(what_is_no_map_is_refused),
         cmocka_unit_test(one_user_alone_sets_no_partition_aside),
         cmocka_unit_test(a_server_that_says_that_there_is_none_is_believed),
-        cmocka_unit_test(one_that_is_set_aside_is_tried_again_after_a_minute),
+        cmocka_unit_test(one_that_is_set_aside_is_tried_again_soon_and_then_less_often),
+        cmocka_unit_test(one_that_is_tried_again_counts_from_the_beginning),
         cmocka_unit_test(only_an_error_that_a_partition_may_cause_gets_a_hint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
