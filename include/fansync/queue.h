@@ -101,8 +101,13 @@ size_t queue_drain(struct queue *q, unsigned shard, int64_t now_ns, struct queue
 void queue_done(struct queue *q, struct queue_item *item);
 /* Not done, and not its fault (session lost, shutting down): queued again at its old place. */
 void queue_put_back(struct queue *q, struct queue_item *item);
-/* Failed or locked: not handed out before that time, whatever is pushed. counted: attempts + 1. */
-void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns, bool counted);
+/* What the try was, after which an item is deferred. All but one that does not count make attempts + 1. */
+enum queue_try { QUEUE_TRY_UNCOUNTED, QUEUE_TRY_LOCKED, QUEUE_TRY_FAILED };
+
+/* Failed or locked: not handed out before that time, whatever is pushed. why: for whoever looks
+ * (queue_view); copied, cut at QUEUE_WHY bytes. */
+#define QUEUE_WHY 256
+void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns, enum queue_try how, const char *why);
 /* Every deferred item of the shard whose user is that one is due at that time, in their order. */
 void queue_reschedule(struct queue *q, unsigned shard, const void *user, int64_t not_before_ns);
 /* When the earliest deferred item is due; -1: none is deferred. */
@@ -134,6 +139,9 @@ struct queue_view {
     int64_t first_ns;
     unsigned attempts;
     unsigned shard;
+    enum queue_try last_try; /* before the first one: QUEUE_TRY_UNCOUNTED */
+    int64_t due_ns;   /* QUEUE_DEFERRED: when it is tried again */
+    struct slice why; /* QUEUE_DEFERRED: as it was deferred; empty if it has just changed */
 };
 
 /* Calls fn for every action, in no order; fn must be short (memory is not freed meanwhile)

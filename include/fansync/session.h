@@ -47,6 +47,10 @@ struct session_options {
     } keepalive;            /* of TCP; idle + count * interval is also how long sent bytes may stay unconfirmed */
     enum session_compress compress; /* ON: when offered; AUTO: and the peer is not on this host */
     bool trace;           /* every protocol byte to stderr (-v -v) */
+    /* Called whenever the session moves bytes or waits, in its thread, between callbacks; must be quick. waits: nothing
+     * moved, the peer is waited for. NULL: nobody looks. */
+    void (*tick)(void *ctx, bool waits);
+    void *tick_ctx;
     const atomic_int *stop; /* non-zero: a signal asks to end: ERR_INTERRUPTED at the next wait */
 };
 

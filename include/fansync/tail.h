@@ -63,6 +63,8 @@ struct tail_stats {
     uint64_t bytes;       /* read and not yet settled */
     int64_t oldest_ms;    /* age of the oldest segment that is not settled */
     size_t segments;      /* held now */
+    uint64_t unread;      /* bytes of the log and of log-run that were not read yet */
+    char fault[200];      /* why it cannot be read or retired at present; empty: nothing */
 };
 
 /* A tailer without folders. Never fails; without inotify it looks once a second. */

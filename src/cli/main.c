@@ -287,14 +287,18 @@ static int roll(const struct options *o, struct config **config)
 
 /* ---- --status ---- */
 
+enum { NEEDS_OPERATOR = 2 }; /* exit status */
+
 static int tell_status(const struct options *o, const struct config *config)
 {
     struct buf folder = BUF_INIT;
     config_sync_path(config, o->channel, "", &folder);
-    struct err *err = status_ask(buf_cstr(&folder), o->json ? STATUS_JSON : o->metrics ? STATUS_METRICS : STATUS_TEXT);
+    bool faulty = false;
+    struct err *err = status_ask(buf_cstr(&folder), o->json ? STATUS_JSON : o->metrics ? STATUS_METRICS : STATUS_TEXT,
+                                 &faulty);
     if (err)
         log_stderr("%s", err->msg);
-    int status = err ? 1 : 0;
+    int status = err ? 1 : faulty ? NEEDS_OPERATOR : 0;
     err_free(err);
     buf_free(&folder);
     return status;

@@ -15,8 +15,10 @@ const char *sender_state_name(enum sender_state s)
     switch (s) {
     case SENDER_CONNECTING: return "connecting";
     case SENDER_WAITING: return "waiting to connect";
+    case SENDER_BLOCKED: return "blocked";
     case SENDER_IDLE: return "idle";
     case SENDER_SENDING: return "sending";
+    case SENDER_PAUSED: return "paused";
     case SENDER_ENDED: return "ended";
     }
     return "";

@@ -35,15 +35,28 @@ struct line_options {
     atomic_int *end_all;
 };
 
-enum sender_state { SENDER_CONNECTING, SENDER_WAITING, SENDER_IDLE, SENDER_SENDING, SENDER_ENDED };
+enum sender_state {
+    SENDER_CONNECTING,
+    SENDER_WAITING, /* to connect again */
+    SENDER_BLOCKED, /* the same, but somebody has to do something: the replica refuses us */
+    SENDER_IDLE,
+    SENDER_SENDING,
+    SENDER_PAUSED,  /* nothing can be carried out at present (daemon/trouble.h) */
+    SENDER_ENDED
+};
 const char *sender_state_name(enum sender_state s);
 
 struct sender_status {
     enum sender_state state;
-    int64_t connected_since; /* wall clock, seconds; 0: not connected */
-    uint64_t batches, done, failed, locked, reconnects, spilled;
+    /* Wall clock, seconds: */
+    int64_t since, until;    /* of the state; 0: nobody knows until when */
+    int64_t quiet_since;     /* SENDING: the replica is waited for; 0: bytes flow */
+    int64_t connected_since; /* 0: not connected */
+    uint64_t batches, done, failed, locked, reconnects, spilled, pauses;
     struct engine_counters counters;
     char error[256]; /* the last one; empty: none */
+    int64_t error_time;
+    bool error_over; /* what was at fault has worked since */
 };
 
 struct line;
@@ -56,7 +69,8 @@ struct sender {
     int wake_fd; /* an eventfd: look at closing and want_spill */
     atomic_uint want_spill; /* slots whose waiting actions have to go to the line's own log */
     pthread_mutex_t guard;  /* of status */
-    struct sender_status status;
+    struct sender_status status; /* daemon/account.h */
+    int64_t ticked_ms; /* its own: when it last wrote its counters down */
 };
 
 struct line {

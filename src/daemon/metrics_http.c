@@ -18,9 +18,7 @@ enum { CONNECTIONS = 8, TIMEOUT = 5 /* seconds */ };
 
 struct metrics_http {
     struct MHD_Daemon *daemon;
-    struct line *const *lines;
-    size_t n;
-    struct tailing *tailing;
+    const struct status_view *view;
     time_t muted; /* until this second of the monotonic clock */
 };
 
@@ -48,7 +46,7 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *u
     if (strcmp(url, "/metrics") != 0)
         return reply(c, MHD_HTTP_NOT_FOUND, slice_str("see /metrics\n"), "text/plain");
     struct buf b = BUF_INIT;
-    status_write(&b, STATUS_METRICS, m->lines, m->n, m->tailing);
+    status_write(&b, STATUS_METRICS, m->view);
     enum MHD_Result result = reply(c, MHD_HTTP_OK, buf_slice(&b),
                                    "application/openmetrics-text; version=1.0.0; charset=utf-8");
     buf_free(&b);
@@ -74,13 +72,12 @@ static struct err *parse_address(const char *text, struct sockaddr_in *out)
     return NULL;
 }
 
-struct err *metrics_http_new(const char *address, struct line *const *lines, size_t n, struct tailing *tailing,
-                             struct metrics_http **out)
+struct err *metrics_http_new(const char *address, const struct status_view *view, struct metrics_http **out)
 {
     struct sockaddr_in where;
     TRY(parse_address(address, &where));
     struct metrics_http *m = mem_alloc(sizeof *m);
-    *m = (struct metrics_http){ NULL, lines, n, tailing, 0 };
+    *m = (struct metrics_http){ NULL, view, 0 };
     m->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, m, MHD_OPTION_SOCK_ADDR, &where,
                                  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
                                  (unsigned)TIMEOUT, MHD_OPTION_END);

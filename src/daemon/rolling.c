@@ -40,6 +40,8 @@ struct rolling {
     struct line **line;
     size_t nlines, lines_cap;
     struct tailing *tailing;
+    struct status_view view;
+    struct buf faults; /* that were found when all was set up, a line each */
     struct status_server *status;
     struct metrics_http *metrics; /* NULL: not configured, or not to be had */
     atomic_int interrupt; /* ends the senders' waits */
@@ -170,13 +172,56 @@ static struct err *add_channel(struct rolling *r, const char *name)
 
 /* ---- setting up and taking down ---- */
 
+/* What replication goes on without, but not as it should. */
+static void note_fault(struct rolling *r, const char *text)
+{
+    log_msg(LOG_ERR, "%s", text);
+    buf_printf(&r->faults, "%s\n", text);
+}
+
+static bool is_listed(const char *list, const char *name)
+{
+    size_t length = strlen(name), n;
+    for (const char *p = list; *(p += strspn(p, " \t")); p += n) {
+        n = strcspn(p, " \t");
+        if (n == length && memcmp(p, name, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the servers write to the log of that channel. */
+static void check_logged(struct rolling *r, const char *name)
+{
+    const char *list = config_string(r->config, "sync_log_channels");
+    struct buf text = BUF_INIT;
+    if (list ? is_listed(list, name ? name : "\"\"") : !name)
+        return;
+    buf_printf(&text, "%s is not in sync_log_channels: the servers write nothing to its log",
+               name ? name : "the channel without a name (\"\")");
+    note_fault(r, buf_cstr(&text));
+    buf_free(&text);
+}
+
+static void check_logging(struct rolling *r)
+{
+    if (!config_switch(r->config, "sync_log")) {
+        note_fault(r, "sync_log is off: the servers write to no log");
+        return;
+    }
+    if (r->o->nchannels == 0)
+        check_logged(r, NULL);
+    for (size_t i = 0; i < r->o->nchannels; i++)
+        check_logged(r, r->o->channels[i]);
+}
+
 /* Replication does not wait for monitoring. */
 static void serve_metrics(struct rolling *r)
 {
     const char *address = config_string(r->config, "sync_metrics_listen");
-    struct err *err = address ? metrics_http_new(address, r->line, r->nlines, r->tailing, &r->metrics) : NULL;
+    struct err *err = address ? metrics_http_new(address, &r->view, &r->metrics) : NULL;
     if (err)
-        log_msg(LOG_ERR, "%s", err->msg);
+        note_fault(r, err->msg);
     err_free(err);
 }
 
@@ -217,7 +262,9 @@ static struct err *set_up(struct rolling *r)
     for (size_t i = 0; i < r->o->nchannels; i++)
         TRY(add_channel(r, r->o->channels[i]));
     warn_of_one_place(r);
-    r->status = status_server_new(r->line, r->nlines, r->tailing);
+    r->view = (struct status_view){ r->line, r->nlines, r->tailing, &r->faults };
+    check_logging(r);
+    r->status = status_server_new(&r->view);
     serve_metrics(r);
     return NULL;
 }
@@ -257,6 +304,7 @@ static void take_down(struct rolling *r)
         line_free(r->line[i]);
     free(r->line);
     free(r->poll);
+    buf_free(&r->faults);
     arena_free(&r->arena);
     close(r->ended_fd);
 }
@@ -313,7 +361,7 @@ static void watch(struct rolling *r, enum rolling_end *end)
             return;
         }
         if (atomic_exchange(o->tell, 0))
-            status_log(r->line, r->nlines, r->tailing);
+            status_log(&r->view);
         wait_for_something(r, LOOK_MS);
     }
 }

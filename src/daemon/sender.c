@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/account.h"
 #include "daemon/line.h"
 #include "daemon/trouble.h"
 #include "fansync/log.h"
@@ -75,24 +76,14 @@ static bool is_closing(const struct work_place *p)
 
 static void set_state(struct work_place *p, enum sender_state state)
 {
-    struct sender *s = p->s;
-    pthread_mutex_lock(&s->guard);
-    s->status.state = state;
-    if (state == SENDER_CONNECTING || state == SENDER_WAITING || state == SENDER_ENDED)
-        s->status.connected_since = 0;
-    else if (!s->status.connected_since)
-        s->status.connected_since = time(NULL);
-    if (p->engine)
-        s->status.counters = engine_counters(p->engine);
-    pthread_mutex_unlock(&s->guard);
+    account_state(p->s, state, 0, p->engine);
 }
 
-static void set_error(struct work_place *p, const char *text)
+/* The session's: something moved, or the replica is waited for. */
+static void tick(void *ctx, bool waits)
 {
-    struct sender *s = p->s;
-    pthread_mutex_lock(&s->guard);
-    snprintf(s->status.error, sizeof s->status.error, "%s", text);
-    pthread_mutex_unlock(&s->guard);
+    const struct work_place *p = ctx;
+    account_tick(p->s, waits, p->engine);
 }
 
 /* ---- waiting ---- */
@@ -144,9 +135,7 @@ static void spill_if_wanted(struct work_place *p)
     queue_waiting_end(q, w, !err);
     if (!err && s.n) {
         log_msg(LOG_INFO, "%zu waiting records kept in %s", s.n, p->line->channel.log);
-        pthread_mutex_lock(&p->s->guard);
-        p->s->status.spilled += s.n;
-        pthread_mutex_unlock(&p->s->guard);
+        account_spilled(p->s, s.n);
     }
     err_free(err);
     buf_free(&s.lines);
@@ -175,11 +164,11 @@ static bool is_told_to_end(struct work_place *p)
 }
 
 /* A wait during which everything but sending goes on. */
-static void pause_for(struct work_place *p, int64_t seconds)
+static void pause_for(struct work_place *p, int64_t seconds, enum sender_state state)
 {
     int64_t until = now_ns() + seconds * SECOND;
     engine_rest(p->engine);
-    set_state(p, SENDER_WAITING);
+    account_state(p->s, state, time(NULL) + seconds, p->engine);
     while (!is_closing(p) && now_ns() < until && !is_told_to_end(p)) {
         wait_until(p, until, -1, -1);
         spill_if_wanted(p);
@@ -194,7 +183,10 @@ static struct err *connect_once(void *ctx, struct session **out)
     struct work_place *p = ctx;
     if (p->line->channel.o.connect.once && p->connected_once)
         return err_new(ERR_CONNECT, "the session was lost"); /* -o: not a second time */
-    struct err *err = session_open(&p->line->channel.replica.session, out);
+    struct session_options o = p->line->channel.replica.session;
+    o.tick = tick;
+    o.tick_ctx = p;
+    struct err *err = session_open(&o, out);
     if (!err) {
         p->connected_once = true;
         p->session_began = p->last_used = now_ns();
@@ -206,7 +198,7 @@ static void cannot_connect(struct work_place *p, const struct err *err)
 {
     const struct connector *c = &p->line->channel.replica;
     const char *server = c->session.server;
-    set_error(p, err->msg);
+    account_error(p->s, err->msg);
     if (err->kind == ERR_INTERRUPTED)
         return;
     if (connect_is_final(c, err)) {
@@ -215,7 +207,7 @@ static void cannot_connect(struct work_place *p, const struct err *err)
     }
     p->connect_wait = connect_next_wait(p->connect_wait, c->maxwait);
     fprintf(stderr, "Can not connect to server '%s', retrying in %lld seconds\n", server, (long long)p->connect_wait);
-    pause_for(p, p->connect_wait);
+    pause_for(p, p->connect_wait, err->kind == ERR_AUTH ? SENDER_BLOCKED : SENDER_WAITING);
 }
 
 /* -o: the channel ends with its session; a replica that said BYE is no error (B.1). */
@@ -246,10 +238,7 @@ static bool be_connected(struct work_place *p)
         return false;
     }
     p->connect_wait = 0;
-    set_error(p, "");
-    pthread_mutex_lock(&p->s->guard);
-    p->s->status.reconnects++;
-    pthread_mutex_unlock(&p->s->guard);
+    account_connected(p->s);
     return true;
 }
 
@@ -266,7 +255,7 @@ static void look_at_session(struct work_place *p, bool progress)
     p->lost_wait = p->lost_wait ? p->lost_wait * 2 : 1;
     if (c->maxwait > 0 && p->lost_wait > c->maxwait)
         p->lost_wait = c->maxwait;
-    pause_for(p, p->lost_wait);
+    pause_for(p, p->lost_wait, SENDER_WAITING);
 }
 
 /* ---- a batch ---- */
@@ -298,12 +287,13 @@ static int64_t wait_after_failure(const struct queue_item *item, const struct ba
 static void fail(struct work_place *p, struct queue_item *item, const struct batch_entry *e, const struct verdict *v)
 {
     enum trouble_cause cause = trouble_cause_of(e->kind);
-    set_error(p, e->why);
+    account_error(p->s, e->why);
     item->user = cause == CAUSE_ITEM ? NULL : &p->trouble.mark[cause];
-    queue_defer(p->line->queue, item, now_ns() + wait_after_failure(item, e, v), trouble_counts(v, e));
+    queue_defer(p->line->queue, item, now_ns() + wait_after_failure(item, e, v),
+                trouble_counts(v, e) ? QUEUE_TRY_FAILED : QUEUE_TRY_UNCOUNTED, e->why);
 }
 
-static void settle(struct work_place *p, size_t i, const struct verdict *v, struct sender_status *sum)
+static void settle(struct work_place *p, size_t i, const struct verdict *v, struct account_sum *sum)
 {
     struct queue *q = p->line->queue;
     struct queue_item *item = p->items[i];
@@ -319,7 +309,7 @@ static void settle(struct work_place *p, size_t i, const struct verdict *v, stru
         sum->locked++;
         say_deferred(&e->action);
         item->user = NULL;
-        queue_defer(q, item, now_ns() + back_off(item, 1, LOCKED_MOST), true);
+        queue_defer(q, item, now_ns() + back_off(item, 1, LOCKED_MOST), QUEUE_TRY_LOCKED, e->why);
         break;
     case BATCH_FAILED:
         sum->failed += trouble_counts(v, e);
@@ -348,7 +338,7 @@ static void lift(struct work_place *p, const bool *over)
             queue_reschedule(p->line->queue, p->s->shard, &p->trouble.mark[c], now_ns());
 }
 
-static void settle_all(struct work_place *p, size_t n, const struct verdict *v, struct sender_status *sum)
+static void settle_all(struct work_place *p, size_t n, const struct verdict *v, struct account_sum *sum)
 {
     bool over[CAUSES];
     find_over(p, n, v, over);
@@ -361,14 +351,14 @@ static void settle_all(struct work_place *p, size_t n, const struct verdict *v, 
 
 static void pause_for_trouble(struct work_place *p, const struct verdict *v, const char *why)
 {
-    set_error(p, why);
+    account_error(p->s, why);
     log_msg(LOG_ERR, "IOERROR: nothing can be carried out: waiting for %lld seconds: %s", (long long)v->wait, why);
-    pause_for(p, v->wait);
+    pause_for(p, v->wait, SENDER_PAUSED);
 }
 
 static void run_batch(struct work_place *p, size_t n)
 {
-    struct sender_status sum = { 0 };
+    struct account_sum sum = { 0 };
     set_state(p, SENDER_SENDING);
     for (size_t i = 0; i < n; i++)
         p->entries[i] = (struct batch_entry){ .action = p->items[i]->action, .retry = p->items[i]->attempts > 0 };
@@ -376,15 +366,12 @@ static void run_batch(struct work_place *p, size_t n)
     struct verdict v = trouble_judge(&p->trouble, p->items, p->entries, n);
     settle_all(p, n, &v, &sum);
     p->last_used = now_ns();
-    pthread_mutex_lock(&p->s->guard);
-    p->s->status.batches++;
-    p->s->status.done += sum.done;
-    p->s->status.failed += sum.failed;
-    p->s->status.locked += sum.locked;
-    pthread_mutex_unlock(&p->s->guard);
+    account_batch(p->s, &sum, v.pause);
+    if (sum.done > 0 && sum.failed == 0)
+        account_over(p->s);
     set_state(p, SENDER_IDLE);
     if (err && err->kind != ERR_INTERRUPTED)
-        set_error(p, err->msg);
+        account_error(p->s, err->msg);
     err_free(err);
     look_at_session(p, sum.done > 0 || v.pause);
     if (v.pause)

@@ -1,117 +1,16 @@
-/* The state of the process in three forms (daemon/status.h). Main thread. */
+/* The state of the process in its forms (daemon/status.h). Main thread. */
 #include "daemon/status.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "daemon/status_look.h"
 #include "fansync/escape.h"
 #include "fansync/log.h"
-#include "fansync/synclog.h"
-
-enum { RETRIES_TOLD = 50 };
-
-/* ---- gathering ---- */
-
-/* A line's numbers, summed over its senders. */
-struct picture {
-    const char *name;
-    const char *server;
-    struct queue_counters q;
-    struct sender_status sum;
-    unsigned connected;
-    double lag; /* seconds; the age of the oldest action that is not confirmed */
-};
-
-static double seconds_since(int64_t ns)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return ns < 0 ? 0 : (double)((int64_t)t.tv_sec * 1000000000 + t.tv_nsec - ns) / 1e9;
-}
-
-static void add_sender(struct picture *p, const struct sender_status *s)
-{
-    struct engine_counters *c = &p->sum.counters;
-    if (s->connected_since) {
-        p->connected++;
-        if (!p->sum.connected_since || s->connected_since < p->sum.connected_since)
-            p->sum.connected_since = s->connected_since;
-    }
-    p->sum.batches += s->batches;
-    p->sum.done += s->done;
-    p->sum.failed += s->failed;
-    p->sum.locked += s->locked;
-    p->sum.reconnects += s->reconnects;
-    p->sum.spilled += s->spilled;
-    c->mailboxes += s->counters.mailboxes;
-    c->mailboxes_sent += s->counters.mailboxes_sent;
-    c->records_sent += s->counters.records_sent;
-    c->messages_uploaded += s->counters.messages_uploaded;
-    c->copybacks += s->counters.copybacks;
-    c->conflicts += s->counters.conflicts;
-    c->wire.commands += s->counters.wire.commands;
-    c->wire.round_trips += s->counters.wire.round_trips;
-    c->wire.bytes_out += s->counters.wire.bytes_out;
-    c->wire.bytes_in += s->counters.wire.bytes_in;
-    if (s->error[0])
-        memcpy(p->sum.error, s->error, sizeof p->sum.error);
-}
-
-static struct picture look(struct line *l)
-{
-    struct picture p = {
-        .name = l->channel.name ? l->channel.name : "", .server = l->channel.replica.session.server,
-        .q = queue_counters(l->queue), .lag = seconds_since(queue_oldest_ns(l->queue)),
-    };
-    for (unsigned i = 0; i < l->o.connections; i++) {
-        struct sender_status s = line_sender_status(l, i);
-        add_sender(&p, &s);
-    }
-    return p;
-}
-
-struct number {
-    const char *name; /* of JSON, and behind "fansync_" of metrics */
-    const char *type;
-    const char *help;
-    double value;
-};
-
-enum { NUMBERS = 24 };
-
-static size_t numbers_of(const struct picture *p, struct number *n)
-{
-    const struct engine_counters *c = &p->sum.counters;
-    const struct number all[] = {
-        { "connections", "gauge", "Connections to the replica that stand", p->connected },
-        { "lag_seconds", "gauge", "Age of the oldest action that is not confirmed", p->lag },
-        { "queued", "gauge", "Actions that wait", (double)p->q.queued },
-        { "sending", "gauge", "Actions being carried out", (double)p->q.sending },
-        { "retrying", "gauge", "Actions that failed or were locked and wait to be tried again", (double)p->q.deferred },
-        { "records", "counter", "Records taken from logs", (double)p->q.pushed },
-        { "merged", "counter", "Records that joined a waiting action", (double)(p->q.merged + p->q.covered) },
-        { "confirmed", "counter", "Actions that the replica has confirmed", (double)p->q.confirmed },
-        { "failed", "counter", "Tries of actions that failed", (double)p->sum.failed },
-        { "locked", "counter", "Tries of actions that somebody else had locked", (double)p->sum.locked },
-        { "spilled", "counter", "Waiting records written to the channel's own log", (double)p->sum.spilled },
-        { "batches", "counter", "Batches", (double)p->sum.batches },
-        { "connects", "counter", "Connections made", (double)p->sum.reconnects },
-        { "mailboxes_compared", "counter", "Mailboxes compared", (double)c->mailboxes },
-        { "mailboxes_sent", "counter", "Mailboxes sent", (double)c->mailboxes_sent },
-        { "records_sent", "counter", "Message records sent", (double)c->records_sent },
-        { "messages_uploaded", "counter", "Messages uploaded", (double)c->messages_uploaded },
-        { "copybacks", "counter", "Mailboxes changed on the master", (double)c->copybacks },
-        { "conflicts", "counter", "Mailboxes that would have to be changed on the master", (double)c->conflicts },
-        { "commands", "counter", "Commands", (double)c->wire.commands },
-        { "round_trips", "counter", "Round trips", (double)c->wire.round_trips },
-        { "bytes_out", "counter", "Bytes sent", (double)c->wire.bytes_out },
-        { "bytes_in", "counter", "Bytes received", (double)c->wire.bytes_in },
-    };
-    memcpy(n, all, sizeof all);
-    return sizeof all / sizeof *all;
-}
+#include "fansync/mem.h"
 
 static void put_value(struct buf *b, double v)
 {
@@ -121,13 +20,141 @@ static void put_value(struct buf *b, double v)
         buf_printf(b, "%.3f", v);
 }
 
-/* ---- what fails ---- */
+/* Takes the next line of a text off it; false at its end. */
+static bool next_line(struct slice *text, struct slice *line)
+{
+    const char *end = text->n ? memchr(text->p, '\n', text->n) : NULL;
+    if (!end)
+        return false;
+    *line = slice_of(text->p, (size_t)(end - text->p));
+    *text = slice_of(end + 1, text->n - line->n - 1);
+    return true;
+}
 
-struct retries {
-    struct buf *out;
-    bool json;
-    size_t n;
-};
+/* A record, without the end of its line. */
+static struct slice record_of(const struct retry *r)
+{
+    return slice_of(buf_ptr(&r->record), buf_len(&r->record) - 1);
+}
+
+/* ---- text ---- */
+
+static void put_time(struct buf *b, int64_t when)
+{
+    char text[32];
+    time_t t = (time_t)when;
+    struct tm tm;
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
+    buf_adds(b, text);
+}
+
+static void put_at(struct buf *b, const char *before, int64_t when)
+{
+    if (!when)
+        return;
+    buf_adds(b, before);
+    put_time(b, when);
+}
+
+static void put_why(struct buf *b, const struct sender_status *s)
+{
+    buf_adds(b, ": ");
+    escape_text(b, slice_str(s->error), ESCAPE_ALL);
+}
+
+static void text_state(struct buf *b, const struct sender_status *s)
+{
+    if (s->state == SENDER_SENDING && s->quiet_since) {
+        put_at(b, "waiting for the replica since ", s->quiet_since);
+        put_at(b, ", sending since ", s->since);
+        return;
+    }
+    buf_adds(b, sender_state_name(s->state));
+    put_at(b, s->until ? " until " : " since ", s->until ? s->until : s->since);
+    if (s->state == SENDER_PAUSED || s->state == SENDER_BLOCKED)
+        put_why(b, s);
+}
+
+static void text_head(struct buf *b, const struct picture *p)
+{
+    buf_printf(b, "%s -> %s: ", *p->name ? p->name : "(default)", p->server);
+    if (p->connected)
+        put_at(b, "connected since ", p->sum.connected_since);
+    else
+        buf_adds(b, "not connected");
+    for (unsigned i = 0; i < p->senders; i++) {
+        if (p->senders > 1)
+            buf_printf(b, "\n    connection %u", i + 1);
+        buf_adds(b, p->senders > 1 ? ": " : ", ");
+        text_state(b, &p->sender[i]);
+    }
+    buf_addc(b, '\n');
+}
+
+static void text_numbers(struct buf *b, const struct picture *p)
+{
+    const struct engine_counters *c = &p->sum.counters;
+    buf_printf(b, "    lag %.1f s, queued %" PRIu64 ", sending %" PRIu64 ", retrying %" PRIu64 " (oldest %.0f s)\n", p->lag,
+               p->q.queued, p->q.sending, p->q.deferred, p->oldest_retry);
+    buf_printf(b, "    records %" PRIu64 ", merged %" PRIu64 ", confirmed %" PRIu64 ", failed %" PRIu64 ", locked %" PRIu64
+               ", spilled %" PRIu64 "\n", p->q.pushed, p->q.merged + p->q.covered, p->q.confirmed, p->sum.failed, p->sum.locked,
+               p->sum.spilled);
+    buf_printf(b, "    mailboxes sent %" PRIu64 ", messages %" PRIu64 ", bytes %" PRIu64 " out %" PRIu64 " in, round trips %"
+               PRIu64 ", connects %" PRIu64 "\n", c->mailboxes_sent, c->messages_uploaded, c->wire.bytes_out,
+               c->wire.bytes_in, c->wire.round_trips, p->sum.reconnects);
+}
+
+static void text_retries(struct buf *b, const struct picture *p)
+{
+    for (size_t i = 0; i < p->told; i++) {
+        const struct retry *r = &p->retry[i];
+        double left = -seconds_since(r->due_ns);
+        buf_adds(b, "    retry: ");
+        escape_text(b, record_of(r), ESCAPE_ALL);
+        buf_printf(b, " (%u tries, for %.0f s, next in %.0f s): ", r->tries, seconds_since(r->first_ns), left > 0 ? left : 0);
+        escape_text(b, buf_slice(&r->why), ESCAPE_ALL);
+        buf_addc(b, '\n');
+    }
+    if (p->retries > p->told)
+        buf_printf(b, "    and %" PRIu64 " more\n", p->retries - p->told);
+}
+
+static void text_channel(struct buf *b, const struct picture *p)
+{
+    text_head(b, p);
+    text_numbers(b, p);
+    text_retries(b, p);
+    if (!p->sum.error[0])
+        return;
+    put_at(b, "    last error, at ", p->sum.error_time);
+    buf_adds(b, p->sum.error_over ? ", over: " : ": ");
+    escape_text(b, slice_str(p->sum.error), ESCAPE_ALL);
+    buf_addc(b, '\n');
+}
+
+static void text_logs(struct buf *b, struct tailing *t)
+{
+    struct tailing_status s;
+    for (size_t i = 0; tailing_status(t, i, &s); i++)
+        buf_printf(b, "%slog: records %" PRIu64 ", unread bytes %" PRIu64 ", unconfirmed bytes %" PRIu64
+                   ", oldest %.1f s, rejected %" PRIu64 ", foreign readers %" PRIu64 "\n", s.folder, s.stats.records,
+                   s.stats.unread, s.stats.bytes, (double)s.stats.oldest_ms / 1000, s.stats.rejected, s.stats.foreign);
+}
+
+static void text(struct buf *b, const struct status_view *v, const struct picture *p, struct slice faults)
+{
+    struct slice line;
+    for (size_t i = 0; i < v->n; i++)
+        text_channel(b, &p[i]);
+    text_logs(b, v->tailing);
+    while (next_line(&faults, &line)) {
+        buf_adds(b, "NEEDS AN OPERATOR: ");
+        escape_text(b, line, ESCAPE_ALL);
+        buf_addc(b, '\n');
+    }
+}
+
+/* ---- JSON ---- */
 
 static void put_json_string(struct buf *b, struct slice s)
 {
@@ -144,176 +171,201 @@ static void put_json_string(struct buf *b, struct slice s)
     buf_addc(b, '"');
 }
 
-static void put_retry(void *ctx, const struct queue_view *v)
+static void json_member(struct buf *b, const char *name, struct slice value)
 {
-    struct retries *r = ctx;
-    struct buf line = BUF_INIT;
-    if (v->state != QUEUE_DEFERRED || r->n == RETRIES_TOLD || !synclog_format(&line, &v->action)) {
-        buf_free(&line);
-        return;
-    }
-    struct slice text = slice_of(buf_ptr(&line), buf_len(&line) - 1);
-    if (r->json) {
-        buf_adds(r->out, r->n ? ", {\"record\": " : "{\"record\": ");
-        put_json_string(r->out, text);
-        buf_printf(r->out, ", \"tries\": %u, \"age_seconds\": %.1f}", v->attempts, seconds_since(v->first_ns));
-    } else {
-        buf_adds(r->out, "    retry: ");
-        escape_text(r->out, text, ESCAPE_ALL);
-        buf_printf(r->out, " (%u tries, for %.0f s)\n", v->attempts, seconds_since(v->first_ns));
-    }
-    r->n++;
-    buf_free(&line);
+    buf_printf(b, ", \"%s\": ", name);
+    put_json_string(b, value);
 }
 
-/* ---- text ---- */
-
-static void put_since(struct buf *b, const struct picture *p)
+static void json_figures(struct buf *b, const struct figure *f, size_t n)
 {
-    char when[32];
-    time_t t = (time_t)p->sum.connected_since;
-    struct tm tm;
-    if (!p->connected) {
-        buf_adds(b, "not connected");
-        return;
-    }
-    strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&t, &tm));
-    buf_printf(b, "connected since %s", when);
-}
-
-static void text_line(struct buf *b, struct line *l)
-{
-    struct picture p = look(l);
-    const struct engine_counters *c = &p.sum.counters;
-    struct retries r = { b, false, 0 };
-    buf_printf(b, "%s -> %s: ", *p.name ? p.name : "(default)", p.server);
-    put_since(b, &p);
-    buf_printf(b, "\n    lag %.1f s, queued %" PRIu64 ", sending %" PRIu64 ", retrying %" PRIu64 "\n", p.lag, p.q.queued,
-               p.q.sending, p.q.deferred);
-    buf_printf(b, "    records %" PRIu64 ", merged %" PRIu64 ", confirmed %" PRIu64 ", failed %" PRIu64 ", locked %" PRIu64
-               ", spilled %" PRIu64 "\n", p.q.pushed, p.q.merged + p.q.covered, p.q.confirmed, p.sum.failed, p.sum.locked,
-               p.sum.spilled);
-    buf_printf(b, "    mailboxes sent %" PRIu64 ", messages %" PRIu64 ", bytes %" PRIu64 " out %" PRIu64 " in, round trips %"
-               PRIu64 ", connects %" PRIu64 "\n", c->mailboxes_sent, c->messages_uploaded, c->wire.bytes_out,
-               c->wire.bytes_in, c->wire.round_trips, p.sum.reconnects);
-    queue_each(l->queue, put_retry, &r);
-    if (p.sum.error[0]) {
-        buf_adds(b, "    last error: ");
-        escape_text(b, slice_str(p.sum.error), ESCAPE_ALL);
-        buf_addc(b, '\n');
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(b, ", \"%s\": ", f[i].name);
+        put_value(b, f[i].value);
     }
 }
 
-static void text_logs(struct buf *b, struct tailing *t)
+static void json_senders(struct buf *b, const struct picture *p)
 {
-    struct tailing_status s;
-    for (size_t i = 0; tailing_status(t, i, &s); i++)
-        buf_printf(b, "%slog: records %" PRIu64 ", unconfirmed bytes %" PRIu64 ", oldest %.1f s, rejected %" PRIu64
-                   ", foreign readers %" PRIu64 "\n", s.folder, s.stats.records, s.stats.bytes,
-                   (double)s.stats.oldest_ms / 1000, s.stats.rejected, s.stats.foreign);
+    buf_adds(b, ", \"states\": [");
+    for (unsigned i = 0; i < p->senders; i++) {
+        const struct sender_status *s = &p->sender[i];
+        bool waits = s->state == SENDER_SENDING && s->quiet_since;
+        buf_printf(b, "%s{\"state\": \"%s\", \"since\": %" PRId64 ", \"until\": %" PRId64, i ? ", " : "",
+                   waits ? "waiting for the replica" : sender_state_name(s->state), waits ? s->quiet_since : s->since, s->until);
+        json_member(b, "why", slice_str(s->state == SENDER_PAUSED || s->state == SENDER_BLOCKED ? s->error : ""));
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
 }
 
-/* ---- JSON ---- */
-
-static void json_line(struct buf *b, struct line *l)
+static void json_retries(struct buf *b, const struct picture *p)
 {
-    struct picture p = look(l);
-    struct number n[NUMBERS];
-    struct retries r = { b, true, 0 };
-    size_t count = numbers_of(&p, n);
+    buf_printf(b, ", \"more_retries\": %" PRIu64 ", \"retries\": [", p->retries - p->told);
+    for (size_t i = 0; i < p->told; i++) {
+        const struct retry *r = &p->retry[i];
+        double left = -seconds_since(r->due_ns);
+        buf_adds(b, i ? ", {\"record\": " : "{\"record\": ");
+        put_json_string(b, record_of(r));
+        buf_printf(b, ", \"tries\": %u, \"age_seconds\": %.1f, \"next_seconds\": %.1f", r->tries,
+                   seconds_since(r->first_ns), left > 0 ? left : 0);
+        json_member(b, "why", buf_slice(&r->why));
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+}
+
+static void json_channel(struct buf *b, const struct picture *p)
+{
+    struct figure f[FIGURES_MOST];
+    size_t n = figures_of_channel(p, f);
     buf_adds(b, "{\"channel\": ");
-    put_json_string(b, slice_str(p.name));
-    buf_adds(b, ", \"server\": ");
-    put_json_string(b, slice_str(p.server));
-    buf_printf(b, ", \"connected_since\": %" PRId64, p.sum.connected_since);
-    for (size_t i = 0; i < count; i++) {
-        buf_printf(b, ", \"%s\": ", n[i].name);
-        put_value(b, n[i].value);
-    }
-    buf_adds(b, ", \"last_error\": ");
-    put_json_string(b, slice_str(p.sum.error));
-    buf_adds(b, ", \"retries\": [");
-    queue_each(l->queue, put_retry, &r);
-    buf_adds(b, "]}");
+    put_json_string(b, slice_str(p->name));
+    json_member(b, "server", slice_str(p->server));
+    json_figures(b, f, n);
+    json_senders(b, p);
+    json_member(b, "last_error", slice_str(p->sum.error));
+    buf_printf(b, ", \"last_error_time\": %" PRId64 ", \"last_error_over\": %s", p->sum.error_time,
+               p->sum.error_over ? "true" : "false");
+    json_retries(b, p);
+    buf_addc(b, '}');
 }
 
 static void json_logs(struct buf *b, struct tailing *t)
 {
     struct tailing_status s;
+    struct figure f[FIGURES_MOST];
     for (size_t i = 0; tailing_status(t, i, &s); i++) {
         buf_adds(b, i ? ", {\"folder\": " : "{\"folder\": ");
         put_json_string(b, slice_str(s.folder));
-        buf_printf(b, ", \"records\": %" PRIu64 ", \"unconfirmed_bytes\": %" PRIu64 ", \"oldest_seconds\": %.3f, "
-                   "\"rejected\": %" PRIu64 ", \"truncations\": %" PRIu64 ", \"rotations\": %" PRIu64
-                   ", \"foreign_readers\": %" PRIu64 "}", s.stats.records, s.stats.bytes,
-                   (double)s.stats.oldest_ms / 1000, s.stats.rejected, s.stats.truncations, s.stats.rotations,
-                   s.stats.foreign);
+        json_member(b, "fault", slice_str(s.stats.fault));
+        json_figures(b, f, figures_of_log(&s.stats, f));
+        buf_addc(b, '}');
     }
+}
+
+static void json(struct buf *b, const struct status_view *v, const struct picture *p, struct slice faults)
+{
+    struct slice line;
+    buf_adds(b, "{\"channels\": [");
+    for (size_t i = 0; i < v->n; i++) {
+        if (i)
+            buf_adds(b, ", ");
+        json_channel(b, &p[i]);
+    }
+    buf_adds(b, "], \"logs\": [");
+    json_logs(b, v->tailing);
+    buf_adds(b, "], \"faults\": [");
+    for (bool first = true; next_line(&faults, &line); first = false) {
+        buf_adds(b, first ? "" : ", ");
+        put_json_string(b, line);
+    }
+    buf_adds(b, "]}\n");
 }
 
 /* ---- OpenMetrics ---- */
 
-static void metrics_of(struct buf *b, struct line *const *lines, size_t n, size_t k)
+/* One source of figures: a channel or a log. */
+struct measured {
+    const char *label;
+    struct figure f[FIGURES_MOST];
+};
+
+static void put_label(struct buf *b, const char *name, const char *value)
 {
-    struct number number[NUMBERS];
-    for (size_t i = 0; i < n; i++) {
-        struct picture p = look(lines[i]);
-        numbers_of(&p, number);
-        const struct number *x = &number[k];
-        bool counter = strcmp(x->type, "counter") == 0;
-        if (i == 0)
-            buf_printf(b, "# TYPE fansync_%s %s\n# HELP fansync_%s %s.\n", x->name, x->type, x->name, x->help);
-        buf_printf(b, "fansync_%s%s{channel=", x->name, counter ? "_total" : "");
-        put_json_string(b, slice_str(p.name));
-        buf_adds(b, "} ");
-        put_value(b, x->value);
-        buf_addc(b, '\n');
+    buf_printf(b, "{%s=\"", name);
+    for (const char *p = value; *p; p++) {
+        if (*p == '\\' || *p == '"')
+            buf_addc(b, '\\');
+        if (*p == '\n')
+            buf_adds(b, "\\n");
+        else
+            buf_addc(b, *p);
+    }
+    buf_adds(b, "\"} ");
+}
+
+static void metrics_of(struct buf *b, const char *prefix, const char *label, const struct measured *m, size_t n, size_t figures)
+{
+    for (size_t k = 0; k < figures && n > 0; k++) {
+        const struct figure *x = &m[0].f[k];
+        buf_printf(b, "# TYPE %s%s %s\n# HELP %s%s %s.\n", prefix, x->name, x->type, prefix, x->name, x->help);
+        for (size_t i = 0; i < n; i++) {
+            buf_printf(b, "%s%s%s", prefix, x->name, strcmp(x->type, "counter") == 0 ? "_total" : "");
+            put_label(b, label, m[i].label);
+            put_value(b, m[i].f[k].value);
+            buf_addc(b, '\n');
+        }
     }
 }
 
-static void metrics(struct buf *b, struct line *const *lines, size_t n)
+static void metrics_of_logs(struct buf *b, struct tailing *t)
 {
-    struct number number[NUMBERS];
-    struct picture none = { .name = "" };
-    size_t count = numbers_of(&none, number);
-    for (size_t k = 0; k < count; k++)
-        metrics_of(b, lines, n, k);
-    buf_adds(b, "# EOF\n");
+    struct measured *m = NULL;
+    size_t n = 0, cap = 0, figures = 0;
+    struct tailing_status s;
+    for (; tailing_status(t, n, &s); n++) {
+        m = mem_grow(m, n, &cap, sizeof *m);
+        m[n].label = s.folder;
+        figures = figures_of_log(&s.stats, m[n].f);
+    }
+    metrics_of(b, "fansync_log_", "folder", m, n, figures);
+    free(m);
+}
+
+static void metrics(struct buf *b, const struct status_view *v, const struct picture *p, struct slice faults)
+{
+    struct measured *m = mem_array(v->n ? v->n : 1, sizeof *m);
+    struct slice line;
+    size_t figures = 0, n = 0;
+    for (size_t i = 0; i < v->n; i++) {
+        m[i].label = p[i].name;
+        figures = figures_of_channel(&p[i], m[i].f);
+    }
+    metrics_of(b, "fansync_", "channel", m, v->n, figures);
+    free(m);
+    metrics_of_logs(b, v->tailing);
+    while (next_line(&faults, &line))
+        n++;
+    buf_printf(b, "# TYPE fansync_faults gauge\n# HELP fansync_faults What needs an operator.\nfansync_faults %zu\n# EOF\n", n);
 }
 
 /* ---- all ---- */
 
-void status_write(struct buf *out, enum status_format format, struct line *const *lines, size_t n,
-                  struct tailing *tailing)
+void status_write(struct buf *out, enum status_format format, const struct status_view *v)
 {
+    struct picture *p = mem_array(v->n ? v->n : 1, sizeof *p);
+    struct buf faults = BUF_INIT;
+    for (size_t i = 0; i < v->n; i++)
+        picture_take(&p[i], v->lines[i]);
+    faults_write(&faults, v, p);
     switch (format) {
     case STATUS_TEXT:
-        for (size_t i = 0; i < n; i++)
-            text_line(out, lines[i]);
-        text_logs(out, tailing);
+        text(out, v, p, buf_slice(&faults));
         break;
     case STATUS_JSON:
-        buf_adds(out, "{\"channels\": [");
-        for (size_t i = 0; i < n; i++) {
-            if (i)
-                buf_adds(out, ", ");
-            json_line(out, lines[i]);
-        }
-        buf_adds(out, "], \"logs\": [");
-        json_logs(out, tailing);
-        buf_adds(out, "]}\n");
+        json(out, v, p, buf_slice(&faults));
         break;
     case STATUS_METRICS:
-        metrics(out, lines, n);
+        metrics(out, v, p, buf_slice(&faults));
+        break;
+    case STATUS_FAULTS:
+        buf_printf(out, "faults\n");
+        buf_add(out, buf_ptr(&faults), buf_len(&faults));
         break;
     }
+    for (size_t i = 0; i < v->n; i++)
+        picture_free(&p[i]);
+    buf_free(&faults);
+    free(p);
 }
 
-void status_log(struct line *const *lines, size_t n, struct tailing *tailing)
+void status_log(const struct status_view *v)
 {
     struct buf b = BUF_INIT;
-    status_write(&b, STATUS_TEXT, lines, n, tailing);
-    for (char *p = strtok(b.data ? b.data + b.start : NULL, "\n"); p; p = strtok(NULL, "\n"))
-        log_msg(LOG_NOTICE, "status: %s", p + strspn(p, " "));
+    struct slice all, line;
+    status_write(&b, STATUS_TEXT, v);
+    for (all = buf_slice(&b); next_line(&all, &line);)
+        log_msg(LOG_NOTICE, "status: " SLICE_FMT, SLICE_ARG(line));
     buf_free(&b);
 }

@@ -3,8 +3,8 @@
  * and in the log for SIGUSR1. Everything is the main thread's; it reads what senders and the
  * tailing thread write down (daemon/line.h, daemon/tailing.h).
  *
- * A client connects to FOLDER/status.socket, sends one line ("text", "json" or "metrics") and
- * reads to the end of file.
+ * A client connects to FOLDER/status.socket, sends one line ("text", "json", "metrics" or "faults")
+ * and reads to the end of file.
  */
 #ifndef FANSYNC_DAEMON_STATUS_H
 #define FANSYNC_DAEMON_STATUS_H
@@ -15,18 +15,30 @@
 #include "daemon/tailing.h"
 #include "fansync/buf.h"
 
-enum status_format { STATUS_TEXT, STATUS_JSON, STATUS_METRICS };
+enum status_format {
+    STATUS_TEXT,
+    STATUS_JSON,
+    STATUS_METRICS,
+    STATUS_FAULTS, /* a line "faults", then a line for each thing that needs an operator */
+};
+
+/* What there is to look at. */
+struct status_view {
+    struct line *const *lines;
+    size_t n;
+    struct tailing *tailing;
+    const struct buf *faults; /* what was found when all was set up, a line each; or NULL */
+};
 
 /* Appends the state of all lines. */
-void status_write(struct buf *out, enum status_format format, struct line *const *lines, size_t n,
-                  struct tailing *tailing);
-/* One NOTICE a channel. */
-void status_log(struct line *const *lines, size_t n, struct tailing *tailing);
+void status_write(struct buf *out, enum status_format format, const struct status_view *v);
+/* The text, a NOTICE a line. */
+void status_log(const struct status_view *v);
 
 struct status_server;
 /* Listens in every folder whose log is followed, hubs' too; one that cannot be listened in is told in the log and left
- * out. lines and tailing are borrowed. */
-struct status_server *status_server_new(struct line *const *lines, size_t n, struct tailing *tailing);
+ * out. v is borrowed. */
+struct status_server *status_server_new(const struct status_view *v);
 void status_server_free(struct status_server *s);
 /* Appends to the array *f, of which n places are taken, what is to be polled; the number of places taken then. */
 size_t status_server_fds(const struct status_server *s, struct pollfd **f, size_t n, size_t *cap);
@@ -35,7 +47,8 @@ size_t status_server_fds(const struct status_server *s, struct pollfd **f, size_
 void status_server_serve(struct status_server *s, const struct pollfd *f);
 
 /* The client's side: asks the process that follows the logs of that folder, and writes its answer
- * to stdout. ERR_CONNECT: there is none; ERR_BUSY: it does not answer within five seconds. */
-struct err *status_ask(const char *folder, enum status_format format);
+ * to stdout. *faulty: something needs an operator. ERR_CONNECT: there is none; ERR_BUSY: it does not answer within five
+ * seconds. */
+struct err *status_ask(const char *folder, enum status_format format, bool *faulty);
 
 #endif

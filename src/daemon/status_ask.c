@@ -7,7 +7,10 @@
 
 #include "daemon/status_socket.h"
 
-enum { PATIENCE = 5 }; /* seconds, for each step */
+enum {
+    PATIENCE = 5, /* seconds, for each step */
+    PIECE = 4096,
+};
 
 int status_socket(const char *folder, int flags, struct sockaddr_un *address, int *folder_fd)
 {
@@ -22,7 +25,7 @@ int status_socket(const char *folder, int flags, struct sockaddr_un *address, in
 const char *status_word(enum status_format format)
 {
     static const char *const words[] = { [STATUS_TEXT] = "text\n", [STATUS_JSON] = "json\n",
-                                         [STATUS_METRICS] = "metrics\n" };
+                                         [STATUS_METRICS] = "metrics\n", [STATUS_FAULTS] = "faults\n" };
     return words[format];
 }
 
@@ -33,30 +36,25 @@ static struct err *no_answer(const char *folder)
     return err_errno("the process that follows the logs of %s does not answer", folder);
 }
 
-static struct err *copy_to_stdout(int fd, const char *folder)
+static struct err *read_all(int fd, const char *folder, struct buf *out)
 {
-    char piece[4096];
     ssize_t n;
-    size_t all = 0;
-    while ((n = recv(fd, piece, sizeof piece, 0)) > 0) {
-        all += (size_t)n;
-        if (fwrite(piece, 1, (size_t)n, stdout) != (size_t)n)
-            return err_errno("cannot write");
-    }
-    if (n == 0 && all == 0)
+    while ((n = recv(fd, buf_reserve(out, PIECE), PIECE, 0)) > 0)
+        buf_added(out, (size_t)n);
+    if (n == 0 && buf_len(out) == 0)
         return err_new(ERR_BUSY, "the process that follows the logs of %s has no time to answer: try again", folder);
     return n < 0 ? no_answer(folder) : NULL;
 }
 
-static struct err *ask(int fd, const char *folder, enum status_format format)
+static struct err *ask(int fd, const char *folder, enum status_format format, struct buf *out)
 {
     struct slice word = slice_str(status_word(format));
     if (send(fd, word.p, word.n, MSG_NOSIGNAL) != (ssize_t)word.n)
         return no_answer(folder);
-    return copy_to_stdout(fd, folder);
+    return read_all(fd, folder, out);
 }
 
-struct err *status_ask(const char *folder, enum status_format format)
+static struct err *ask_in(const char *folder, enum status_format format, struct buf *out)
 {
     const struct timeval patience = { PATIENCE, 0 };
     struct sockaddr_un address;
@@ -67,7 +65,7 @@ struct err *status_ask(const char *folder, enum status_format format)
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     }
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        err = ask(fd, folder, format);
+        err = ask(fd, folder, format, out);
     else if (fd >= 0 && (errno == EAGAIN || errno == EINPROGRESS))
         err = no_answer(folder);
     else
@@ -76,5 +74,19 @@ struct err *status_ask(const char *folder, enum status_format format)
         close(fd);
     if (folder_fd >= 0)
         close(folder_fd);
+    return err;
+}
+
+struct err *status_ask(const char *folder, enum status_format format, bool *faulty)
+{
+    struct buf answer = BUF_INIT, faults = BUF_INIT;
+    struct err *err = ask_in(folder, format, &answer);
+    if (!err && fwrite(buf_ptr(&answer), 1, buf_len(&answer), stdout) != buf_len(&answer))
+        err = err_errno("cannot write");
+    if (!err)
+        err = ask_in(folder, STATUS_FAULTS, &faults);
+    *faulty = !err && !slice_eqs(buf_slice(&faults), status_word(STATUS_FAULTS));
+    buf_free(&answer);
+    buf_free(&faults);
     return err;
 }

@@ -41,9 +41,7 @@ struct client {
 };
 
 struct status_server {
-    struct line *const *lines;
-    size_t n;
-    struct tailing *tailing;
+    const struct status_view *view;
     int *listener;
     size_t nlisteners, listeners_cap;
     struct client client[MOST_CLIENTS];
@@ -87,16 +85,14 @@ static int listen_in(const char *folder)
     return fd;
 }
 
-struct status_server *status_server_new(struct line *const *lines, size_t n, struct tailing *tailing)
+struct status_server *status_server_new(const struct status_view *v)
 {
     struct status_server *s = mem_alloc(sizeof *s);
     struct tailing_status followed;
-    s->lines = lines;
-    s->n = n;
-    s->tailing = tailing;
+    s->view = v;
     s->spare = -1;
     keep_spare(s);
-    for (size_t i = 0; tailing_status(tailing, i, &followed); i++) {
+    for (size_t i = 0; tailing_status(v->tailing, i, &followed); i++) {
         int fd = listen_in(followed.folder);
         if (fd < 0)
             continue;
@@ -124,7 +120,7 @@ void status_server_free(struct status_server *s)
     for (size_t i = 0; i < s->nlisteners; i++)
         close(s->listener[i]);
     struct tailing_status followed;
-    for (size_t i = 0; tailing_status(s->tailing, i, &followed); i++) {
+    for (size_t i = 0; tailing_status(s->view->tailing, i, &followed); i++) {
         struct buf path = BUF_INIT;
         buf_printf(&path, "%s" STATUS_SOCKET, followed.folder);
         unlink(buf_cstr(&path));
@@ -154,9 +150,9 @@ static bool go_on_sending(struct client *c)
 
 static bool begin_answer(struct status_server *s, struct client *c)
 {
-    for (int f = STATUS_TEXT; f <= STATUS_METRICS; f++)
+    for (int f = STATUS_TEXT; f <= STATUS_FAULTS; f++)
         if (slice_eqs(slice_of(c->request, c->asked), status_word((enum status_format)f)))
-            status_write(&c->answer, (enum status_format)f, s->lines, s->n, s->tailing);
+            status_write(&c->answer, (enum status_format)f, s->view);
     c->answering = true;
     return go_on_sending(c);
 }

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -194,6 +195,19 @@ void tailer_retire(struct tailer *t)
     }
 }
 
+/* Of the files that are open, and of a log that is not, because it cannot be or another has to be read first. */
+static uint64_t unread(const struct folder *f)
+{
+    struct stat st;
+    uint64_t n = 0;
+    if (!folder_named(f, NAMED_LOG) && stat(f->log, &st) == 0)
+        n = (uint64_t)st.st_size;
+    for (const struct segment *s = f->segments; s; s = s->next)
+        if (fstat(s->fd, &st) == 0 && (uint64_t)st.st_size > s->off)
+            n += (uint64_t)st.st_size - s->off;
+    return n;
+}
+
 bool tailer_stats(const struct tailer *t, const char *folder, struct tail_stats *out)
 {
     size_t i = find(t, folder);
@@ -202,6 +216,7 @@ bool tailer_stats(const struct tailer *t, const char *folder, struct tail_stats 
     const struct folder *f = t->folders[i];
     int64_t now = files_now_ms();
     *out = f->stats;
+    out->unread = unread(f);
     for (const struct segment *s = f->segments; s; s = s->next) {
         out->segments++;
         out->bytes += s->off;

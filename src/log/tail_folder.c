@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <syslog.h>
@@ -33,6 +34,10 @@ void folder_say(struct folder *f, int priority, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(&b, fmt, ap);
     va_end(ap);
+    if (priority == LOG_ERR) {
+        f->faulty = true;
+        snprintf(f->stats.fault, sizeof f->stats.fault, "%s", buf_cstr(&b));
+    }
     int64_t now = f->tailer->now_ms;
     if (!f->said || strcmp(f->said, buf_cstr(&b)) != 0 || now - f->said_ms >= SAY_AGAIN_MS) {
         log_msg(priority, "%s", buf_cstr(&b));
@@ -199,16 +204,23 @@ static bool still_ours(struct folder *f)
     return own_check(f);
 }
 
-void folder_look(struct folder *f)
+static void take_turns(struct folder *f)
 {
-    f->wake_ms = f->tailer->now_ms + LOOK_MS;
-    rejects_tell_rest(f, false);
-    if (!still_ours(f))
-        return;
     for (int i = 0; turn(f); i++) {
         if (i == TURNS) {
             folder_wake(f, 0);
             break;
         }
     }
+}
+
+void folder_look(struct folder *f)
+{
+    f->wake_ms = f->tailer->now_ms + LOOK_MS;
+    f->faulty = false;
+    rejects_tell_rest(f, false);
+    if (still_ours(f))
+        take_turns(f);
+    if (!f->faulty)
+        f->stats.fault[0] = '\0';
 }

@@ -45,6 +45,14 @@ struct owner {
     char bytes[];
 };
 
+/* Why an action was deferred. Read by queue_each in a read section, replaced by the sender, freed after a grace
+ * period. */
+struct why {
+    struct rcu_head rcu;
+    size_t n;
+    char text[];
+};
+
 struct item {
     struct queue_item pub; /* written by the producer before it is published, then by the sender */
     struct cds_lfht_node node;
@@ -59,6 +67,9 @@ struct item {
     /* of the sender, and read by queue_each */
     _Atomic int64_t since_ns;
     atomic_uint attempts;
+    atomic_int last_try; /* enum queue_try */
+    _Atomic int64_t due_ns;
+    _Atomic(struct why *) why; /* or NULL */
     /* written by the producer before it sets the dirty mark, read by the sender after it */
     _Atomic int64_t dirty_ns;
     _Atomic uint64_t dirty_seq;

@@ -101,6 +101,9 @@ static void add(struct queue *q, const struct action *a, struct owner *o, uint32
     atomic_init(&it->word, WORD_QUEUED | slots);
     atomic_init(&it->since_ns, now_ns);
     atomic_init(&it->attempts, 0);
+    atomic_init(&it->last_try, QUEUE_TRY_UNCOUNTED);
+    atomic_init(&it->due_ns, 0);
+    atomic_init(&it->why, NULL);
     cds_lfht_node_init(&it->node);
     cds_wfcq_node_init(&it->arrival);
     count(&q->added); /* first, so that the gauges do not fall below zero */

@@ -162,6 +162,7 @@ static void free_item(struct rcu_head *head)
 {
     struct item *it = caa_container_of(head, struct item, rcu);
     after_grace(it);
+    free(atomic_load_explicit(&it->why, memory_order_relaxed)); /* nobody else has the item */
     free(it);
 }
 
@@ -224,9 +225,14 @@ static void view(void *ctx, struct item *it, word_t w)
     const struct viewer *viewer = ctx;
     if (word_state(w) == WORD_DEAD)
         return;
+    /* acquire: its text. It lives as long as this read section */
+    const struct why *why = atomic_load_explicit(&it->why, memory_order_acquire);
     struct queue_view v = { it->pub.action, it->pub.owner, state_of(w),
                             atomic_load_explicit(&it->since_ns, memory_order_relaxed),
-                            atomic_load_explicit(&it->attempts, memory_order_relaxed), it->shard };
+                            atomic_load_explicit(&it->attempts, memory_order_relaxed), it->shard,
+                            (enum queue_try)atomic_load_explicit(&it->last_try, memory_order_relaxed),
+                            atomic_load_explicit(&it->due_ns, memory_order_relaxed),
+                            why ? slice_of(why->text, why->n) : slice_of("", 0) };
     viewer->fn(viewer->ctx, &v);
 }
 

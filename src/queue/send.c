@@ -3,8 +3,10 @@
  * it makes all but those of an arriving record; only a sender moves an action out of a
  * state, so between its moves it owns what it holds.
  */
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "fansync/mem.h"
 #include "queue/internal.h"
 
 /* The next arrival, still queued, or NULL: there is none, or the producer is in the middle of
@@ -93,11 +95,41 @@ void queue_put_back(struct queue *q, struct queue_item *item)
     count(&s->put_back);
 }
 
-void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns, bool counted)
+static void free_why(struct rcu_head *head)
+{
+    struct why *y = caa_container_of(head, struct why, rcu);
+    after_grace(y);
+    free(y);
+}
+
+static struct why *new_why(const char *text)
+{
+    size_t n = strnlen(text, QUEUE_WHY);
+    struct why *y = mem_alloc(sizeof *y + n);
+    y->n = n;
+    memcpy(y->text, text, n);
+    return y;
+}
+
+/* NULL: none. */
+static void set_why(struct item *it, struct why *fresh)
+{
+    /* release: its text; acquire: what is freed was published by an earlier call of ours */
+    struct why *old = atomic_exchange_explicit(&it->why, fresh, memory_order_acq_rel);
+    if (!old)
+        return;
+    handing_over(old);
+    urcu_memb_call_rcu(&old->rcu, free_why);
+}
+
+void queue_defer(struct queue *q, struct queue_item *item, int64_t not_before_ns, enum queue_try how, const char *why)
 {
     struct item *it = caa_container_of(item, struct item, pub);
     struct shard *s = &q->shards[it->shard];
-    atomic_store_explicit(&it->attempts, it->pub.attempts + counted, memory_order_relaxed);
+    atomic_store_explicit(&it->attempts, it->pub.attempts + (how != QUEUE_TRY_UNCOUNTED), memory_order_relaxed);
+    atomic_store_explicit(&it->last_try, how, memory_order_relaxed);
+    atomic_store_explicit(&it->due_ns, not_before_ns, memory_order_relaxed);
+    set_why(it, new_why(why));
     leave(q, it, WORD_DEFERRED);
     heap_push(&s->later, (struct heap_entry){ not_before_ns, it->seq, it });
     count(&s->deferrals);
@@ -107,8 +139,10 @@ void queue_reschedule(struct queue *q, unsigned shard, const void *user, int64_t
 {
     struct heap *later = &q->shards[shard].later;
     for (size_t i = 0; i < later->n; i++)
-        if (later->entries[i].item->pub.user == user)
+        if (later->entries[i].item->pub.user == user) {
             later->entries[i].key = not_before_ns;
+            atomic_store_explicit(&later->entries[i].item->due_ns, not_before_ns, memory_order_relaxed);
+        }
     heap_order(later);
 }
 
@@ -141,6 +175,7 @@ static void requeue(struct shard *s, struct item *it)
     atomic_store_explicit(&it->since_ns, atomic_load_explicit(&it->dirty_ns, memory_order_relaxed),
                           memory_order_relaxed);
     atomic_store_explicit(&it->attempts, 0, memory_order_relaxed);
+    set_why(it, NULL);
     again(s, it);
     count(&s->requeued);
 }

@@ -209,6 +209,8 @@ struct err *session_pump(struct session *s, size_t unsent, bool for_answers)
         session_receive(s);
         if (s->fault || satisfied(s, unsent, for_answers))
             break;
+        if (s->options.tick)
+            s->options.tick(s->options.tick_ctx, !moved);
         struct err *e = transport_pause(&s->t, moved, bounds_deadline(s));
         if (e)
             session_die(s, err_wrap(e, "%s", s->peer));

@@ -16,6 +16,7 @@ struct scene {
     char folder[64];
     struct tailing *tailing;
     struct line line;
+    struct status_view view;
     struct status_server *server;
     struct pollfd *poll;
     size_t cap;
@@ -32,7 +33,8 @@ static int set_up(void **state)
     s->line.channel.folder = s->folder;
     assert_ok(tailing_new(NULL, false, &s->tailing));
     assert_ok(tailing_add(s->tailing, s->folder, &line, 1));
-    s->server = status_server_new(NULL, 0, s->tailing);
+    s->view.tailing = s->tailing;
+    s->server = status_server_new(&s->view);
     s->cap = 1;
     s->poll = mem_array(s->cap, sizeof *s->poll);
     *state = s;

@@ -165,7 +165,7 @@ static void a_deferred_item_comes_when_it_is_due_and_not_earlier_whatever_is_pus
     push(&f, ACTION_MAILBOX, "m", "u");
     struct queue_item *item = expect(&f, "m");
     assert_int_equal(queue_next_due(f.q, 0), -1);
-    queue_defer(f.q, item, NOW + 100, true);
+    queue_defer(f.q, item, NOW + 100, QUEUE_TRY_FAILED, "because");
     assert_int_equal(queue_next_due(f.q, 0), NOW + 100);
     assert_int_equal(push(&f, ACTION_MAILBOX, "m", "u"), QUEUE_MERGED);
     assert_int_equal(queue_next_due(f.q, 0), NOW + 100);
@@ -175,7 +175,7 @@ static void a_deferred_item_comes_when_it_is_due_and_not_earlier_whatever_is_pus
     assert_int_equal(queue_next_due(f.q, 0), -1);
     assert_int_equal(item->attempts, 1);
     assert_int_equal(item->first_ns, NOW);
-    queue_defer(f.q, item, NOW + 200, true);
+    queue_defer(f.q, item, NOW + 200, QUEUE_TRY_FAILED, "because");
     assert_ptr_equal(drain_one(&f, NOW + 200), item);
     assert_int_equal(item->attempts, 2);
     queue_done(f.q, item);
@@ -191,7 +191,7 @@ static void a_dirty_item_that_is_deferred_waits_with_all_its_segments(void **sta
     push(&f, ACTION_MAILBOX, "m", "u");
     struct queue_item *item = expect(&f, "m");
     push_slots(&f, ACTION_MAILBOX, "m", "u", 1u << f.slot | 1u << other, NOW);
-    queue_defer(f.q, item, NOW + 1, true);
+    queue_defer(f.q, item, NOW + 1, QUEUE_TRY_FAILED, "because");
     expect_nothing(&f);
     assert_int_equal(unsettled(&f), 1);
     assert_int_equal(acks_unsettled(f.acks, other), 1);
@@ -202,12 +202,45 @@ static void a_dirty_item_that_is_deferred_waits_with_all_its_segments(void **sta
     finish(&f);
 }
 
+static void look(void *ctx, const struct queue_view *v)
+{
+    *(struct queue_view *)ctx = *v; /* one item, which stays */
+}
+
+static void who_looks_sees_why_and_until_when_an_item_is_deferred(void **state)
+{
+    (void)state;
+    struct fixture f = fresh(1, 0);
+    struct queue_view v = { 0 };
+    push(&f, ACTION_MAILBOX, "m", "u");
+    queue_each(f.q, look, &v);
+    assert_int_equal(v.why.n, 0);
+    queue_defer(f.q, expect(&f, "m"), NOW + 1, QUEUE_TRY_LOCKED, "another's");
+    queue_each(f.q, look, &v);
+    assert_int_equal(v.last_try, QUEUE_TRY_LOCKED);
+    assert_int_equal(v.due_ns, NOW + 1);
+    assert_slice(v.why, "another's");
+    queue_defer(f.q, drain_one(&f, NOW + 1), NOW + 9, QUEUE_TRY_FAILED, "damaged");
+    queue_each(f.q, look, &v);
+    assert_int_equal(v.last_try, QUEUE_TRY_FAILED);
+    assert_int_equal(v.attempts, 2);
+    assert_slice(v.why, "damaged");
+    struct queue_item *item = drain_one(&f, NOW + 9);
+    push(&f, ACTION_MAILBOX, "m", "u");
+    queue_done(f.q, item); /* and so it waits, as a new one */
+    queue_each(f.q, look, &v);
+    assert_int_equal(v.why.n, 0);
+    assert_int_equal(v.attempts, 0);
+    queue_done(f.q, expect(&f, "m"));
+    finish(&f);
+}
+
 static void a_try_that_does_not_count_leaves_no_trace(void **state)
 {
     (void)state;
     struct fixture f = fresh(1, 0);
     push(&f, ACTION_MAILBOX, "m", "u");
-    queue_defer(f.q, expect(&f, "m"), NOW + 1, false);
+    queue_defer(f.q, expect(&f, "m"), NOW + 1, QUEUE_TRY_UNCOUNTED, "because");
     assert_int_equal(queue_counters(f.q).deferred, 1);
     struct queue_item *item = drain_one(&f, NOW + 1);
     assert_int_equal(item->attempts, 0);
@@ -229,7 +262,7 @@ static void deferred_items_of_one_mark_are_due_at_another_time(void **state)
     assert_int_equal(queue_drain(f.q, 0, NOW, items, 8), 6);
     for (int i = 0; i < 6; i++) {
         items[i]->user = i % 3 ? &mark : &other;
-        queue_defer(f.q, items[i], NOW + 100 - i, false);
+        queue_defer(f.q, items[i], NOW + 100 - i, QUEUE_TRY_UNCOUNTED, "because");
     }
     queue_reschedule(f.q, 0, &mark, NOW);
     assert_int_equal(queue_next_due(f.q, 0), NOW);
@@ -249,7 +282,7 @@ static void attempts_begin_anew_after_a_confirmation(void **state)
     (void)state;
     struct fixture f = fresh(1, 0);
     push(&f, ACTION_MAILBOX, "m", "u");
-    queue_defer(f.q, expect(&f, "m"), NOW, true);
+    queue_defer(f.q, expect(&f, "m"), NOW, QUEUE_TRY_FAILED, "because");
     struct queue_item *item = expect(&f, "m");
     push(&f, ACTION_MAILBOX, "m", "u");
     queue_done(f.q, item);
@@ -267,7 +300,7 @@ static void deferred_items_come_by_time_and_leave_half_of_a_batch_to_the_others(
         push(&f, ACTION_MAILBOX, names[i], "u");
     assert_int_equal(queue_drain(f.q, 0, NOW, items, 8), 4);
     for (int i = 0; i < 4; i++)
-        queue_defer(f.q, items[i], NOW + 10 - i, true);
+        queue_defer(f.q, items[i], NOW + 10 - i, QUEUE_TRY_FAILED, "because");
     push(&f, ACTION_MAILBOX, "new 1", "u");
     push(&f, ACTION_MAILBOX, "new 2", "u");
     assert_int_equal(queue_drain(f.q, 0, NOW + 50, items, 4), 4);
@@ -317,7 +350,7 @@ static void what_is_left_when_the_queue_is_freed_keeps_its_segments(void **state
     push(&f, ACTION_MAILBOX, "put back", "u");
     push(&f, ACTION_MAILBOX, "queued", "u");
     expect(&f, "sending");
-    queue_defer(f.q, expect(&f, "deferred"), NOW + 5, true);
+    queue_defer(f.q, expect(&f, "deferred"), NOW + 5, QUEUE_TRY_FAILED, "because");
     queue_put_back(f.q, expect(&f, "put back"));
     queue_free(f.q);
     assert_int_equal(unsettled(&f), 4);
@@ -403,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_put_back_keeps_segments_age_and_attempts_and_takes_the_dirty_mark_in),
         cmocka_unit_test(a_deferred_item_comes_when_it_is_due_and_not_earlier_whatever_is_pushed),
         cmocka_unit_test(a_dirty_item_that_is_deferred_waits_with_all_its_segments),
+        cmocka_unit_test(who_looks_sees_why_and_until_when_an_item_is_deferred),
         cmocka_unit_test(a_try_that_does_not_count_leaves_no_trace),
         cmocka_unit_test(deferred_items_of_one_mark_are_due_at_another_time),
         cmocka_unit_test(attempts_begin_anew_after_a_confirmation),

@@ -34,7 +34,7 @@ static void a_user_that_is_being_sent_or_deferred_covers_nothing(void **state)
     push(&f, ACTION_USER, "fred", "fred");
     struct queue_item *user = expect(&f, "fred");
     assert_int_equal(push(&f, ACTION_MAILBOX, "m1", "fred"), QUEUE_NEW);
-    queue_defer(f.q, user, NOW + 100, true);
+    queue_defer(f.q, user, NOW + 100, QUEUE_TRY_FAILED, "because");
     assert_int_equal(push(&f, ACTION_MAILBOX, "m2", "fred"), QUEUE_NEW);
     assert_ptr_equal(drain_one(&f, NOW + 100), user);
     queue_put_back(f.q, user); /* queued again, so it covers again; what is queued stays */
@@ -78,7 +78,7 @@ static void a_collapse_into_a_user_that_is_sent_or_deferred_marks_that_one(void 
     queue_done(f.q, user); /* dirty: again */
     expect(&f, "m1");
     assert_ptr_equal(expect(&f, "fred"), user);
-    queue_defer(f.q, user, NOW + 100, true);
+    queue_defer(f.q, user, NOW + 100, QUEUE_TRY_FAILED, "because");
     assert_int_equal(push(&f, ACTION_MAILBOX, "m2", "fred"), QUEUE_COVERED);
     expect_nothing(&f);
     queue_done(f.q, drain_one(&f, NOW + 100));
@@ -161,7 +161,7 @@ static void status_shows_every_action_in_its_state_and_the_oldest(void **state)
     expect(&f, "m1");
     expect(&f, "m2");
     push(&f, ACTION_MAILBOX, "m2", "u");
-    queue_defer(f.q, expect(&f, "m3"), NOW + 1, true);
+    queue_defer(f.q, expect(&f, "m3"), NOW + 1, QUEUE_TRY_FAILED, "because");
     struct seen s = { { 0 }, 0 };
     queue_each(f.q, see, &s);
     assert_int_equal(s.states[QUEUE_QUEUED], 2);
@@ -187,7 +187,7 @@ static void counters_add_up(void **state)
     struct queue_item *one = expect(&f, "1");
     push(&f, ACTION_RENAME, "1", "u");
     queue_done(f.q, one);
-    queue_defer(f.q, expect(&f, "2"), NOW + 1, true);
+    queue_defer(f.q, expect(&f, "2"), NOW + 1, QUEUE_TRY_FAILED, "because");
     expect(&f, "3");
     struct queue_counters c = queue_counters(f.q);
     assert_int_equal(c.pushed, 7);

@@ -51,7 +51,7 @@ static void what_is_deferred_is_spilled_too_and_what_is_sent_is_not(void **state
     (void)state;
     struct fixture f = fresh(1, 0);
     push(&f, ACTION_MAILBOX, "later", "u");
-    queue_defer(f.q, expect(&f, "later"), NOW + 1000, true);
+    queue_defer(f.q, expect(&f, "later"), NOW + 1000, QUEUE_TRY_FAILED, "because");
     push(&f, ACTION_MAILBOX, "sent", "u");
     struct queue_item *sent = expect(&f, "sent");
     assert_string_equal(spill(&f, 1u << f.slot, true).names, "later ");

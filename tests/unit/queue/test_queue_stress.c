@@ -153,7 +153,7 @@ static void settle(struct sender *me, struct queue_item *item, const struct sigh
         queue_put_back(c->q, item);
     } else {
         item->user = &mark_deferred;
-        queue_defer(c->q, item, now_ns() + rnd(&me->seed, 2000) * 1000, true);
+        queue_defer(c->q, item, now_ns() + rnd(&me->seed, 2000) * 1000, QUEUE_TRY_FAILED, "because");
     }
 }
 
