@@ -119,3 +119,33 @@ def test_no_folder_is_deleted_before_what_is_below_it():
             admin.delete("user/fred")
         replicate_log(pair)
         assert names_without_id(pair.replica) == []
+
+
+# --- scripts that are files here and a mailbox there ---------------------------------------------
+
+
+@pytest.mark.parametrize("args", [("-A",), ("-u", "fred", "erna"), ("-R", "-f")], ids=lambda args: args[0])
+@pytest.mark.parametrize("there", NEW)
+def test_the_scripts_of_a_renamed_user_can_still_be_changed(there, args):
+    """The replica keeps them in a #sieve mailbox that it tells nobody of. His successor has none of them."""
+    with make_pair(conf={"allowusermoves": "yes"}, install=install("3.2.6"), replica_install=install(there)) as pair:
+        make_user(pair.master, "fred")
+        with pair.master.sieve("fred") as scripts:
+            scripts.put("one", "keep;")
+            scripts.put("two", "discard;")
+            scripts.activate("one")
+        ours(pair.master, "-A")
+        forget_log(pair)
+        with pair.master.imap() as admin:
+            admin.rename("user/fred", "user/erna")
+            admin.create("user/fred")
+        replicate_log(pair) if args[0] == "-R" else ours(pair.master, *args)
+        assert pair.differences(sieve_mailboxes=False) == []
+        forget_log(pair)
+        with pair.master.sieve("erna") as scripts:
+            scripts.put("three", "stop;")
+            scripts.activate("three")
+        with pair.master.sieve("fred") as scripts:
+            scripts.put("four", "stop;")
+        replicate_log(pair) if args[0] == "-R" else ours(pair.master, *args)
+        assert pair.differences(sieve_mailboxes=False) == []

@@ -536,6 +536,28 @@ static void children_are_deleted_first_whatever_the_order_of_the_answer(void **s
                 "APPLY UNMAILBOX \"user.a.*\"\nAPPLY UNMAILBOX user.a\n");
 }
 
+static void scripts_that_go_one_by_one_follow_the_user_who_is_renamed(void **state)
+{
+    (void)state;
+    add_here("user.b", "ida");
+    add_here("user.b.x", "idx");
+    add_there("user.a", "ida");
+    add_there("user.a.x", "idx");
+    item.userid = slice_str("b");
+    unit.attempt = 1;
+    plan_is("ren user.a user.b;ren user.a.x user.b.x;");
+    assert_ok(unit_send_folders(&unit));
+    assert_sent("APPLY RENAME %(OLDMBOXNAME user.a NEWMBOXNAME user.b PARTITION default UIDVALIDITY 0)\n"
+                "APPLY RENAME %(OLDMBOXNAME user.a.#sieve NEWMBOXNAME user.b.#sieve PARTITION default UIDVALIDITY 0)\n"
+                "APPLY RENAME %(OLDMBOXNAME user.a.x NEWMBOXNAME user.b.x PARTITION default UIDVALIDITY 0)\n");
+    buf_clear(&session.sent);
+    engine.sieve_mailbox = true; /* they are a mailbox like any other */
+    unit.ndoomed = 0;
+    assert_ok(unit_send_folders(&unit));
+    assert_sent("APPLY RENAME %(OLDMBOXNAME user.a NEWMBOXNAME user.b PARTITION default UIDVALIDITY 0)\n"
+                "APPLY RENAME %(OLDMBOXNAME user.a.x NEWMBOXNAME user.b.x PARTITION default UIDVALIDITY 0)\n");
+}
+
 static void a_replica_that_can_is_told_which_mailbox_is_meant_and_locally_on_demand(void **state)
 {
     (void)state;
@@ -595,6 +617,7 @@ int main(void)
         TEST(a_mailbox_made_again_with_its_old_uniqueid_replaces_the_one_that_was_deleted),
         TEST(deletions_go_before_renames_and_both_are_forgotten),
         TEST(children_are_deleted_first_whatever_the_order_of_the_answer),
+        TEST(scripts_that_go_one_by_one_follow_the_user_who_is_renamed),
         TEST(a_replica_that_can_is_told_which_mailbox_is_meant_and_locally_on_demand),
         TEST(a_refusal_is_kept_by_uniqueid_what_is_gone_is_none_and_a_lost_session_fails_the_unit),
     };
