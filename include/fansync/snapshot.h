@@ -161,6 +161,7 @@ struct sieve_script {
     struct slice content;
     struct guid guid; /* SHA-1 of content */
     int64_t last_update;
+    uint32_t uid; /* of its message; 0: it is a file */
 };
 struct sieve_list {
     struct sieve_script *s; /* sorted by name */

@@ -45,7 +45,7 @@ static struct sieve_script *find(struct sieve_list *l, struct slice name)
 }
 
 /* A later one of the same name takes the place of the former. */
-static void add(struct arena *a, struct sieve_list *l, struct slice name, struct slice content, int64_t time)
+static void add(struct arena *a, struct sieve_list *l, struct slice name, struct slice content, int64_t time, uint32_t uid)
 {
     struct sha1 *h = sha1_new();
     struct sieve_script *s = find(l, name);
@@ -53,7 +53,7 @@ static void add(struct arena *a, struct sieve_list *l, struct slice name, struct
         l->s = arena_grow(a, l->s, l->n, &l->cap, sizeof *l->s);
         s = &l->s[l->n++];
     }
-    *s = (struct sieve_script){ .name = arena_dup(a, name), .content = content, .last_update = time };
+    *s = (struct sieve_script){ .name = arena_dup(a, name), .content = content, .last_update = time, .uid = uid };
     sha1_add(h, content.p, content.n);
     sha1_final(h, &s->guid);
     sha1_free(h);
@@ -98,7 +98,7 @@ static struct err *take_open_file(struct arena *a, int fd, const char *path, str
     if (st.st_size > (off_t)LARGEST_SCRIPT)
         return too_large(path);
     TRY(read_all(a, fd, (size_t)st.st_size, path, &content));
-    add(a, out, name, content, st.st_mtime);
+    add(a, out, name, content, st.st_mtime, 0);
     return NULL;
 }
 
@@ -262,7 +262,7 @@ static struct err *take_message(struct store *s, struct arena *a, const struct m
         log_msg(LOG_WARNING, "%s: a sieve script without a usable name is left out", what);
         return NULL;
     }
-    add(a, out, name, body, rec->internaldate[i]);
+    add(a, out, name, body, rec->internaldate[i], rec->uid[i]);
     if (rec->flags[i] & REC_FLAGGED)
         out->active = arena_dup(a, name);
     else if (slice_eq(out->active, name))

@@ -13,7 +13,7 @@ static void next_part(struct work *w)
     w->have.since_uid = w->part.to_uid;
     w->have.since_modseq = w->part.to_modseq;
     w->guard = false; /* the CRC of a part is the replica's affair; the last part's is checked */
-    w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
+    w->part = work_next_part(w);
 }
 
 /*
@@ -62,8 +62,15 @@ static void applied(void *ctx, const struct answer *a)
         log_msg(LOG_INFO, "SYNCNOTICE: changed since last sync: mailbox=<" SLICE_FMT ">", SLICE_ARG(w->entry->name));
     else if (a->err->kind == ERR_MOVED && w->unit->attempt == 0)
         w->unit->retry = true; /* the next try asks under which name the replica has it */
+    else if (a->err->kind == ERR_BADSIEVE && w->unit->attempt == 0)
+        w->unit->bad_script = w->unit->retry = true; /* the next try finds out which one it is */
     else if (!a->unknown)
         log_msg(LOG_ERR, "do_folders(): update failed: " SLICE_FMT " '%s'", SLICE_ARG(w->entry->name), a->err->msg);
+    const char *script = a->err->kind == ERR_BADSIEVE ? work_script_at_fault(w) : NULL;
+    if (script) {
+        work_fail(w, err_new(ERR_BADSIEVE, "%s: %s", script, a->err->msg));
+        return;
+    }
     struct slice hint = partition_hint(&w->unit->arena, w->partition, a->err, !w->r);
     work_fail(w, err_new(a->err->kind, "%s" SLICE_FMT, a->err->msg, SLICE_ARG(hint)));
 }
@@ -122,6 +129,15 @@ static bool needs_shell(const struct work *w)
     return needed;
 }
 
+static void set_aside(struct work *w)
+{
+    struct unit *u = w->unit;
+    const char *script = work_script_at_fault(w);
+    struct slice why = arena_printf(&u->keep, "the replica's server ended without an answer when it was told of this mailbox; set "
+                                    "aside%s%s", script ? ". Probably " : "", script ? script : "");
+    map_put(&u->poison, arena_dup(&u->keep, w->entry->name), (void *)why.p);
+}
+
 /*
  * In a window everything is written at once. Alone, each mailbox is awaited, so that if
  * the replica's process dies of one it is known which: that one is set aside
@@ -134,7 +150,7 @@ static struct err *send_alone(struct work *w)
     if (!err)
         err = session_drain(s);
     if (err && err->kind == ERR_PROTOCOL)
-        map_put(&w->unit->poison, arena_dup(&w->unit->keep, w->entry->name), w->unit);
+        set_aside(w);
     return err;
 }
 

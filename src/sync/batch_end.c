@@ -96,8 +96,16 @@ static struct job *promotion(struct batch *b, const struct job *j)
     return owner.n ? batch_get_job(b, LIST_USER, owner, none) : NULL;
 }
 
-/* No larger job helps where the replica goes away, one of the hosts has run out of something, or both sides have
- * changed. */
+static bool is_only_failure(const struct job *j)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < j->nnames; i++)
+        n += j->failed[i];
+    return n == 1;
+}
+
+/* No larger job helps where the replica goes away, one of the hosts has run out of something, both sides have
+ * changed, or a script is at fault. */
 static bool is_final(const struct job *j, const struct err *err)
 {
     switch (err->kind) {
@@ -106,6 +114,8 @@ static bool is_final(const struct job *j, const struct err *err)
     case ERR_AILING:
     case ERR_CONFLICT:
         return true;
+    case ERR_BADSIEVE:
+        return is_only_failure(j);
     case ERR_INVALID_USER:
         return j->list == LIST_META;
     default:

@@ -203,7 +203,7 @@ static struct err *decide(struct work *w, struct mailbox *mb)
         return NULL;
     }
     TRY(load_records(w, mb));
-    w->part = diff_part(w->m, &w->rec, w->have, u->engine->o.batchsize);
+    w->part = work_next_part(w);
     /* Forced, a replica would lower its counters below what it got meanwhile. */
     w->guard = w->r && (u->attempt == 0 || u->engine->o.force) && w->r->highestmodseq != 0 && w->have.since_uid > 0;
     w->state = WORK_SEND;
@@ -216,9 +216,9 @@ static void plan_mailbox(struct work *w)
     struct mailbox *mb;
     struct err *err;
 
-    if (map_get(&u->poison, w->entry->name)) {
-        work_fail(w, err_new(ERR_DENIED, "the replica's server ended without an answer when it was told of this "
-                             "mailbox; set aside"));
+    const char *poison = map_get(&u->poison, w->entry->name);
+    if (poison) {
+        work_fail(w, err_new(ERR_DENIED, "%s", poison));
         return;
     }
     err = store_mailbox_open(u->engine->o.store, &u->arena, w->entry->name, &mb);

@@ -189,7 +189,7 @@ void unit_free(struct unit *u)
     err_free(u->err);
     arena_free(&u->arena);
     struct unit fresh = {
-        .engine = u->engine, .item = u->item, .attempt = u->attempt, .poison = u->poison, .aside = u->aside, .mismatch = u->mismatch,
+        .engine = u->engine, .item = u->item, .attempt = u->attempt, .poison = u->poison, .aside = u->aside, .bad_script = u->bad_script, .mismatch = u->mismatch,
         .roots = u->roots, .keep = u->keep,
     };
     *u = fresh;

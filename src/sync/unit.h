@@ -118,8 +118,9 @@ struct unit {
     bool postponed;     /* left the window untouched: the window was full */
     bool waits;         /* a name is held by a mailbox that another item of the run has to move away */
     /* Kept from one try to the next: */
-    struct map poison;  /* names of mailboxes whose MAILBOX ended the replica's process */
+    struct map poison;  /* names of mailboxes whose MAILBOX ended the replica's process -> why they are set aside */
     struct map aside;   /* partitions that this unit's messages could not be sent to -> why */
+    bool bad_script;    /* the replica cannot compile one */
     struct map mismatch; /* names of mailboxes that an update did not bring into step */
     struct map roots;    /* quota roots of mailboxes that were deleted or renamed on the replica */
     struct arena keep;   /* their bytes */
@@ -304,6 +305,11 @@ struct err *meta_seen(struct unit *u, const struct identity *who, const struct s
 bool item_is_single(const struct engine_item *item);
 struct err *single_ask(struct unit *u);
 struct err *single_send(struct unit *u);
+
+/* scripts.c: what goes with the next MAILBOX command: a part of the records; in a second try one new script. */
+struct record_part work_next_part(const struct work *w);
+/* The part of a #sieve mailbox was refused, or its process died of it: which script, and what to do. NULL: not known. */
+const char *work_script_at_fault(struct work *w);
 
 /* sieve.c: scripts of a user whose replica takes no #sieve mailbox. */
 struct err *unit_sieve(struct unit *u);

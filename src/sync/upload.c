@@ -325,14 +325,15 @@ static struct err *upload_message(struct upload *up, struct work *w, size_t i)
 
 /*
  * A replica from 3.12 on compiles every new script that a #sieve mailbox names, an expunged one too, and refuses the
- * mailbox for ever over one whose message is gone here. It never had that script, and nothing needs its record:
- * such ones are left out, whatever the replica's version.
+ * mailbox for ever over one whose message is gone here, or that it cannot compile. It never had that script, and nothing
+ * needs its record: those without a message are left out, whatever the replica's version, and after a refusal all.
  */
-static void leave_out_lost_script(struct work *w, size_t i)
+static void leave_out_expunged_script(struct work *w, size_t i)
 {
     uint64_t modseq;
     bool is_new = w->rec.uid[i] > w->have.since_uid && diff_record_in_part(&w->rec, i, w->have, &w->part, &modseq);
-    if (!is_new || !(w->rec.flags[i] & REC_EXPUNGED) || is_staged(w->unit->engine, w->partition, &w->rec.guid[i]))
+    bool compiles = !w->unit->bad_script && is_staged(w->unit->engine, w->partition, &w->rec.guid[i]);
+    if (!is_new || !(w->rec.flags[i] & REC_EXPUNGED) || compiles)
         return;
     if (!w->hold)
         w->hold = arena_array(&w->unit->arena, w->rec.n, sizeof *w->hold);
@@ -348,7 +349,7 @@ static struct err *upload_mailbox(struct upload *up, struct work *w)
                 TRY(close_upload(up));
         }
         if (w->entry->kind == 'f')
-            leave_out_lost_script(w, i);
+            leave_out_expunged_script(w, i);
     }
     return NULL;
 }

@@ -1,4 +1,4 @@
-"""Scripts whose messages are gone, and what deleted users and folders leave on a replica."""
+"""Scripts that a replica refuses, and what deleted and renamed users and folders leave there."""
 import pytest
 from test_faults_renamed_users import install
 
@@ -21,10 +21,10 @@ def make_user(server, user):
         admin.setacl(f"user/{user}", "cyrus", "lrswipkxtecda")
 
 
-def replicate_log(pair, run=ours):
+def replicate_log(pair, run=ours, **options):
     log = pair.master.sync_log()
     log.rename(log.with_name("work"))
-    return run(pair.master, "-R" if run is ours else "-r", "-f", log.with_name("work"))
+    return run(pair.master, "-R" if run is ours else "-r", "-f", log.with_name("work"), **options)
 
 
 def forget_log(pair):
@@ -57,6 +57,43 @@ def test_a_script_that_was_replaced_does_not_keep_the_new_one_away(version, expu
             scripts.put("two", "keep;")
         ours(pair.master, *args)
         assert pair.differences(expunged=expunge_mode == "delayed") == []
+        assert stock_has_nothing_to_send(pair.master) == []
+
+
+# --- scripts that the replica cannot compile ---------------------------------------------------
+
+VACATION = 'require "vacation";\r\nvacation "away";\r\n'
+
+
+@pytest.mark.parametrize("args", [("-A",), ("-R", "-f")], ids=lambda args: args[0])
+def test_a_script_that_the_replica_cannot_compile_is_named_and_all_but_newer_scripts_arrive(version, args):
+    with make_pair(conf={"expunge_mode": "delayed"}, replica_conf={"sieve_extensions": "fileinto"}, install=version) as pair:
+        for user in ("anna", "fred", "zoe"):
+            make_user(pair.master, user)
+        with pair.master.imap() as admin:
+            admin.create("user/fred/zzz")
+        ours(pair.master, "-A")
+        forget_log(pair)
+        for user in ("anna", "fred", "zoe"):
+            with pair.master.sieve(user) as scripts:
+                scripts.put("one", "keep;")
+        with pair.master.sieve("fred") as scripts:
+            scripts.put("out of office", VACATION)
+            scripts.put("three", "stop;")
+        with pair.master.imap("fred") as c:
+            c.append("INBOX/zzz", b"Subject: x\r\n\r\nx\r\n")
+            c.subscribe("INBOX/zzz")
+        run = replicate_log(pair, check=False) if args[0] == "-R" else ours(pair.master, *args, check=False)
+        assert run.status == 1
+        assert run.log_lines('cannot compile the sieve script "out of office" of fred .uid 2.; .*sieve_extensions')
+        left = pair.differences()
+        assert left and all("user.fred.#sieve" in line or "user fred sieve" in line for line in left)
+        with pair.replica.sieve("fred") as scripts:
+            assert "one" in str(scripts.list()) and "three" not in str(scripts.list())
+        with pair.master.sieve("fred") as scripts:
+            scripts.delete("out of office")
+        replicate_log(pair) if args[0] == "-R" else ours(pair.master, *args)
+        assert pair.differences(expunged=False) == []
         assert stock_has_nothing_to_send(pair.master) == []
 
 

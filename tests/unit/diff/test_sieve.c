@@ -18,7 +18,7 @@ static struct guid guid(const char *hex)
 
 static struct sieve_script script(const char *name, const char *g, int64_t time)
 {
-    return (struct sieve_script){ slice_str(name), slice_str("keep;"), guid(g), time };
+    return (struct sieve_script){ slice_str(name), slice_str("keep;"), guid(g), time, 0 };
 }
 
 static struct replica_script file(const char *name, const char *g, bool active)
@@ -106,7 +106,7 @@ static void a_script_that_was_emptied_is_made_anew(void **state)
     const struct sieve_script here[] = { script("a", G1, 1) };
     const struct replica_script there[] = { file("a.script", EMPTY, false), file("a.bc", NONE, true) };
     assert_plan(here, N(here), "a", there, N(there), "renew,put a;on a;");
-    struct sieve_script empty = { slice_str("a"), slice_of("", 0), guid(EMPTY), 1 };
+    struct sieve_script empty = { slice_str("a"), slice_of("", 0), guid(EMPTY), 1, 0 };
     assert_plan(&empty, 1, "a", there, N(there), "");
 }
 

@@ -106,7 +106,7 @@ static int tear_down(void **state)
 
 static void add_here(const char *name, const char *content)
 {
-    script[scripts.n++] = (struct sieve_script){ slice_str(name), slice_str(content), { { 1 } }, 7 };
+    script[scripts.n++] = (struct sieve_script){ slice_str(name), slice_str(content), { { 1 } }, 7, 0 };
 }
 
 static struct replica_script *add_there(const char *file, unsigned char guid)
