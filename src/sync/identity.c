@@ -144,8 +144,11 @@ static const char *strangeness(struct unit *u, struct slice inbox, const struct 
         unit_fail(u, err);
         return "the list could not be read";
     }
-    if (!found || !mbentry_is_live(&e))
-        return NULL; /* the replica says what it thinks of it */
+    if (!found || !mbentry_is_live(&e)) {
+        bool refuses = !(session_capabilities(u->engine->session) & CAP_BEFORE_3_6) && t->inbox.uniqueid.n == 0;
+        return refuses ? arena_printf(&u->arena, "user " SLICE_FMT " has no INBOX, here or there: a replica makes no folder for "
+                                      "him, it is to be deleted here", SLICE_ARG(owner)).p : NULL;
+    }
     if (t->inbox.uniqueid.n == 0)
         return arena_printf(&u->arena, "user " SLICE_FMT " has no INBOX on the replica: he has to be replicated first (-u "
                             SLICE_FMT ")", SLICE_ARG(owner), SLICE_ARG(owner)).p;

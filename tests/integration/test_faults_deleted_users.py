@@ -73,6 +73,18 @@ def test_a_folder_that_outlives_its_user_outlives_him_on_the_replica_too(here, t
             assert "user/anna/sub" in admin.list()
 
 
+@pytest.mark.parametrize("version", ["3.6.1", "3.10.2", "3.12.4"])
+def test_a_folder_without_a_user_says_what_to_do(version):
+    with make_pair(conf=CONF, install=install(version), replica_install=install(version)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        delete_alone(pair.master, "user/anna")
+        done = ours(pair.master, "-m", "user/anna/sub", check=False)
+        assert done.status == 1
+        assert done.log_lines("user.anna.sub: user anna has no INBOX, here or there: a replica makes no folder for him")
+        assert done.log_lines("partition") == []
+
+
 # --- a user who was renamed, and what his former name stands for ---------------------------------------------------
 
 

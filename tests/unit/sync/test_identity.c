@@ -255,6 +255,13 @@ static void a_tree_without_an_inbox_takes_no_folder(void **state)
     ask_trees("user.a", NULL);
     assert_false(seeks());
     assert_non_null(strstr(unit.astray[0], "no INBOX on the replica"));
+    list.e[0].flags = MB_DELETED;
+    assert_false(seeks());
+    assert_non_null(strstr(unit.astray[0], "no INBOX, here or there"));
+    session.capabilities = CAP_BEFORE_3_6; /* it may take one all the same */
+    assert_false(seeks());
+    assert_null(unit.astray[0]);
+    list.e[0].flags = 0;
     list.damaged = "user.a";
     assert_false(seeks());
     assert_non_null(unit.astray[0]);
