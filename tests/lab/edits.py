@@ -15,7 +15,6 @@ class _User:
     def __init__(self, server, user):
         self.server, self.user = server, user
         self.imap = server.imap(user)
-        self.sieve = None
         self.scripts = []
         self.folders = self.imap.own_mailboxes()
         self.counter = 0
@@ -39,8 +38,6 @@ class _User:
 
     def close(self):
         self.imap.close()
-        if self.sieve:
-            self.sieve.close()
 
 
 def _append(u, rng):
@@ -137,20 +134,20 @@ def _quota(u, rng):
 
 
 def _sieve(u, rng):
-    if u.sieve is None:
-        u.sieve = u.server.sieve(u.user)
+    """In a session of its own: an idle timsieved may keep the #sieve mailbox locked, which an imapd then waits for (3.6.1)."""
     action = rng.choice(("put", "put", "activate", "deactivate", "delete"))
-    if action == "put" or not u.scripts:
-        name = rng.choice(("main", "two words", "spam"))
-        u.sieve.put(name, f"# {rng.getrandbits(32):x}\r\nkeep;\r\n")
-        u.scripts = sorted({*u.scripts, name})
-    elif action == "activate":
-        u.sieve.activate(rng.choice(u.scripts))
-    elif action == "deactivate":
-        u.sieve.activate("")
-    else:
-        u.sieve.activate("")
-        u.sieve.delete(u.scripts.pop(rng.randrange(len(u.scripts))))
+    with u.server.sieve(u.user) as sieve:
+        if action == "put" or not u.scripts:
+            name = rng.choice(("main", "two words", "spam"))
+            sieve.put(name, f"# {rng.getrandbits(32):x}\r\nkeep;\r\n")
+            u.scripts = sorted({*u.scripts, name})
+        elif action == "activate":
+            sieve.activate(rng.choice(u.scripts))
+        elif action == "deactivate":
+            sieve.activate("")
+        else:
+            sieve.activate("")
+            sieve.delete(u.scripts.pop(rng.randrange(len(u.scripts))))
 
 
 def _seen_shared(u, rng):
