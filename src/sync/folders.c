@@ -220,7 +220,7 @@ static bool is_deleted_copy(const struct unit *u, const struct replica_mailbox *
 /*
  * Who owns a mailbox that has another name here asks for it by its uniqueid. A replica before 3.6 cannot be asked so, and the
  * list may not remember the former name, which another mailbox has had since: then only who meets the mailbox there can
- * tell. *inbox: of the tree where it belongs; empty for one that is nobody's or goes into the deleted tree.
+ * tell. *inbox: of the tree where it belongs, perhaps itself; empty for one that is nobody's or goes into the deleted tree.
  */
 static bool is_ours_to_move(struct unit *u, const struct replica_mailbox *r, const struct fate *fate, struct slice *inbox)
 {
@@ -232,7 +232,7 @@ static bool is_ours_to_move(struct unit *u, const struct replica_mailbox *r, con
     *inbox = slice_of("", 0);
     if (m.localpart.n && !m.deleted_time)
         *inbox = names_inbox(&u->arena, names, names_userid_of_internal(&u->arena, names, fate->here.name));
-    return m.nboxes > 0;
+    return true;
 }
 
 bool unit_seeks_homes(struct unit *u, const struct folder_matches *f)
@@ -252,7 +252,11 @@ bool unit_seeks_homes(struct unit *u, const struct folder_matches *f)
 static bool moves_home(struct unit *u, const struct replica_mailbox *r, const struct fate *fate)
 {
     struct slice inbox;
-    return is_ours_to_move(u, r, fate, &inbox) && (inbox.n == 0 || identity_of_tree(u, inbox));
+    if (!is_ours_to_move(u, r, fate, &inbox))
+        return false;
+    if (slice_eq(inbox, fate->here.name))
+        return identity_lacks_tree(u, inbox);
+    return inbox.n == 0 || identity_of_tree(u, inbox);
 }
 
 static void say_elsewhere(const struct unit *u, const struct replica_mailbox *r, const struct mbentry *here)

@@ -184,6 +184,12 @@ bool identity_of_tree(struct unit *u, struct slice inbox)
     return t && t->inbox.uniqueid.n && !strangeness(u, inbox, t);
 }
 
+bool identity_lacks_tree(struct unit *u, struct slice inbox)
+{
+    const struct tree *t = map_get(&u->asked_trees, inbox);
+    return t && t->inbox.name.n == 0;
+}
+
 bool identity_seeks_trees(struct unit *u, const struct folder_matches *f)
 {
     if (u->item->kind != ITEM_MAILBOXES)

@@ -206,6 +206,7 @@ struct err *identity_ask_trees(struct unit *u);
 /* True: the INBOX of a tree is still to be asked for, with those above. Else whether the tree is its owner's there. */
 bool identity_seeks_tree(struct unit *u, struct slice inbox);
 bool identity_of_tree(struct unit *u, struct slice inbox);
+bool identity_lacks_tree(struct unit *u, struct slice inbox); /* it has no such INBOX */
 
 /* remember.c: what a window has learnt about the replica goes into the cache. */
 void unit_remember(struct unit *u);

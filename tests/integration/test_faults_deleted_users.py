@@ -260,3 +260,24 @@ def test_a_folder_whose_former_name_was_used_again_is_moved_by_who_meets_it(here
         assert [line for line in pair.differences(sieve_mailboxes=False) if line.startswith("mailbox user.")] == []
         with pair.replica.imap("berta") as c:
             assert c.uids("INBOX/sub") == [1]
+
+
+@pytest.mark.parametrize("args", [("-u", "anna", "berta"), ("-R", "-f")], ids=["users", "log"])
+def test_an_inbox_whose_former_name_was_used_again_is_moved_too(args):
+    """A successor came and went: his tombstone of the name is all that a list of 3.2 remembers."""
+    conf = {**CONF, "delete_mode": "immediate"}
+    with make_pair(conf=conf, install=install("3.2.6"), replica_install=install("3.2.6")) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        rename(pair.master, "user/anna", "user/berta")
+        make_user(pair.master, "anna")
+        if "-f" in args:
+            delete_user(pair.master, "anna")
+        ours(pair.master, *args, *([log] if "-f" in args else []))
+        ours(pair.master, "-u", "anna", "berta")
+        assert [line for line in pair.differences(sieve_mailboxes=False) if line.startswith("mailbox user.")] == []
+        with pair.replica.imap("berta") as c:
+            assert c.uids("INBOX/sub") == [1]

@@ -53,6 +53,7 @@ bool engine_remembers(struct engine *e, const struct replica_mailbox *r)
 
 static const char *known_tree; /* whose INBOX was asked for, and is its owner's */
 static const char *sought_tree;
+static const char *lacks_tree;
 
 bool identity_seeks_tree(struct unit *u, struct slice inbox)
 {
@@ -65,6 +66,12 @@ bool identity_of_tree(struct unit *u, struct slice inbox)
 {
     (void)u;
     return known_tree && slice_eqs(inbox, known_tree);
+}
+
+bool identity_lacks_tree(struct unit *u, struct slice inbox)
+{
+    (void)u;
+    return lacks_tree && slice_eqs(inbox, lacks_tree);
 }
 
 static char forgotten[128];
@@ -241,8 +248,11 @@ static void a_replica_that_cannot_be_asked_for_ids_has_it_moved_by_who_meets_it(
     known_tree = "user.b";
     assert_false(unit_seeks_homes(&unit, &f));
     plan_is("ren user.a.x user.b.x;");
-    list.e[0].name = slice_str("user.b"); /* an INBOX is not moved into a tree */
+    list.e[0].name = slice_str("user.b"); /* an INBOX is moved where there is none */
     plan_is("");
+    lacks_tree = "user.b";
+    plan_is("ren user.a.x user.b;");
+    lacks_tree = NULL;
     list.e[0].name = slice_str("DELETED.user.b.x.5F5E100A"); /* nobody's tree */
     sought_tree = NULL;
     plan_is("ren user.a.x DELETED.user.b.x.5F5E100A;");
