@@ -257,6 +257,14 @@ static void concern_settings(struct batch *b, struct batch_entry *e)
     }
 }
 
+/* A root may have had the old name. Only mailboxes tell the replica's roots, and after a rename none names this one: if
+ * the session ends between the two, nothing else would come back to it. */
+static void concern_root(struct batch *b, struct batch_entry *e)
+{
+    if (e->action.kind == ACTION_RENAME)
+        batch_concern(b, batch_get_job(b, LIST_QUOTA, e->action.a, none), e);
+}
+
 /* If the list cannot be read: each job that needs it meets that again, and fails. */
 static bool logs_unuser(struct store *store)
 {
@@ -373,6 +381,7 @@ struct err *batch_run(struct batch *b, struct batch_entry *entries, size_t n)
     for (size_t i = 0; i < n; i++) {
         batch_concern(b, job_of(b, &entries[i].action), &entries[i]);
         concern_settings(b, &entries[i]);
+        concern_root(b, &entries[i]);
     }
     drop_redundant(b);
     for (int l = 0; l < LISTS; l++)

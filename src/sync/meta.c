@@ -57,8 +57,19 @@ static struct err *send_quota(struct unit *u, const struct quota *q)
     return session_end(s);
 }
 
+/* A server refuses others as the name of a root, set or unset. */
+static bool may_be_root(struct slice name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] == '\0' || strchr("/*%?", name.p[i]))
+            return false;
+    return name.n > 0 && name.p[0] != '.';
+}
+
 static struct err *send_unquota(struct unit *u, struct slice root)
 {
+    if (!may_be_root(root))
+        return NULL;
     log_progress("UNQUOTA " SLICE_FMT, SLICE_ARG(root));
     struct buf *b = session_begin(u->engine->session, "APPLY UNQUOTA", NULL, NULL, unit_change_answered, u);
     dlist_write_str(b, root);
@@ -125,15 +136,6 @@ static struct err *drop_leftovers(struct unit *u, const struct map *seen)
     return l.err;
 }
 
-/* A server refuses others as the name of a root, set or unset. */
-static bool may_be_root(struct slice name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        if (name.p[i] == '\0' || strchr("/*%?", name.p[i]))
-            return false;
-    return name.n > 0 && name.p[0] != '.';
-}
-
 /*
  * A mailbox that the replica gets under a name at which an earlier one had a root: while no mailbox names it nobody
  * tells of it, and it takes hold of the new one. Unsetting what is not there does no harm. A user whom the replica
@@ -143,7 +145,7 @@ static struct err *drop_from_new(struct unit *u, struct map *seen)
 {
     for (size_t i = 0; i < u->nwork && u->replica.mailboxes.n; i++) {
         const struct work *w = &u->work[i];
-        if (w->m && !w->r && may_be_root(w->entry->name) && map_put(seen, w->entry->name, u))
+        if (w->m && !w->r && map_put(seen, w->entry->name, u))
             TRY(drop_if_gone(u, w->entry->name));
     }
     return NULL;

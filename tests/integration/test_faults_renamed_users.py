@@ -11,6 +11,7 @@ from test_rolling import eventually, settled
 from lab.clients import ours, start_ours, stock_has_nothing_to_send
 from lab.cyrus import SUITES, SYSTEM, installs
 from lab.pair import make_pair
+from lab.proxy import GONE, Proxy
 
 VERSIONS = [SYSTEM.name, *(v for v in SUITES.values() if not v.startswith("3.2."))]
 CONF = {"allowusermoves": "yes", "conversations": "yes"}
@@ -102,3 +103,22 @@ def test_without_copyback_a_stranger_of_the_former_name_is_left_alone(pair):
 def append_there(pair):
     with pair.replica.imap("old") as c:
         c.append("INBOX", MESSAGE)
+
+
+@pytest.mark.lab(conf=CONF)
+def test_the_quota_root_of_a_name_between_two_goes(pair):
+    """The replica goes away when it has renamed the user, and nothing else of it; meanwhile he is renamed again."""
+    with pair.master.imap() as admin, Proxy(pair.replica) as proxy:
+        make_user(pair.master, "ann")
+        admin.setquota("user/ann", STORAGE=1000)
+        ours(pair.master, "-A")
+        pair.master.sync_log().unlink()
+        admin.rename("user/ann", "user/carl")
+        proxy.on("GET MAILBOXES", GONE, nth=2)
+        with start_ours(pair.master, "-R", conf={**proxy.conf, "sync_reconnect_maxwait": "1"}):
+            eventually(lambda: proxy.fired)
+            admin.rename("user/carl", "user/dora")
+            proxy.heal()
+            followed(pair)
+    assert pair.differences() == []
+    assert stock_has_nothing_to_send(pair.master) == []

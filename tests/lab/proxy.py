@@ -18,6 +18,7 @@ from collections import Counter
 _BODY = re.compile(rb"(?:\{(\d+)\+?\}|%\{\S+ [0-9a-fA-F]{40} (\d+)\})\r?\n\Z")
 
 CUT = object()   # ends the connection; the command is not passed on, earlier ones are answered
+GONE = object()  # CUT, and nobody answers any more until heal()
 LOSE = object()  # passes the command on and closes instead of passing its answer back
 HOLD = object()  # passes the command on; neither its answer nor a later one comes back
 
@@ -274,7 +275,8 @@ class Proxy:
                     rule[1] -= 1
                     if rule[1] == 0:
                         self.fired += 1
-                        return rule[2]
+                        self.refuse |= rule[2] is GONE
+                        return CUT if rule[2] is GONE else rule[2]
             for command, naming, do in self.lasting:
                 if command == name and naming in text:
                     self.fired += 1
@@ -288,7 +290,7 @@ class Proxy:
     # --- faults -------------------------------------------------------------------------
 
     def on(self, command, do, nth=1):
-        """At the nth such command from now: CUT, LOSE, HOLD, or an answer line such as
+        """At the nth such command from now: CUT, GONE, LOSE, HOLD, or an answer line such as
         "NO IMAP_MAILBOX_LOCKED Mailbox locked" (the command is then not passed on)."""
         if isinstance(do, str):
             do = do.encode() + b"\r\n"

@@ -257,7 +257,7 @@ static void a_chain_of_renames_is_one_item_with_all_its_owners(void **state)
     say(ACTION_RENAME, "user.a.x", "user.b.x");
     say(ACTION_RENAME, "pub2", "user.b.y");
     say(ACTION_MAILBOX, "user.a", "");
-    run_is("MAILBOXES user.c; MAILBOXES pub pub2 user.a.x user.b.x user.b.y user.a");
+    run_is("MAILBOXES user.c; MAILBOXES pub pub2 user.a.x user.b.x user.b.y user.a | QUOTA pub; QUOTA user.a.x; QUOTA pub2");
 }
 
 static void a_batch_knows_nothing_of_the_one_before(void **state)
@@ -502,7 +502,7 @@ static void a_chain_shares_its_failure_and_no_more(void **state)
     say(ACTION_MAILBOX, "user.a", "");
     say(ACTION_RENAME, "user.a.v", "user.a.w");
     let_fail_in("MAILBOXES user.a.x user.a.y pub user.a user.a.v user.a.w", "pub");
-    run_is("MAILBOXES user.a.x user.a.y pub user.a user.a.v user.a.w");
+    run_is("MAILBOXES user.a.x user.a.y pub user.a user.a.v user.a.w | QUOTA user.a.x; QUOTA user.a.y; QUOTA user.a.v");
     results_are("fffdd");
 }
 
@@ -512,7 +512,7 @@ static void a_move_between_owners_is_done_when_both_are(void **state)
     say(ACTION_RENAME, "user.a.x", "user.b.x");
     let_fail("MAILBOXES user.a.x user.b.x", ERR_IO);
     let_fail("USER a", ERR_IO);
-    run_is("MAILBOXES user.a.x user.b.x | USER a; USER b");
+    run_is("MAILBOXES user.a.x user.b.x | QUOTA user.a.x | USER a; USER b");
     results_are("f");
     assert_string_equal(record[0].why, "USER a failed");
 }
@@ -524,7 +524,7 @@ static void a_failure_outweighs_a_lock(void **state)
     let_fail("MAILBOXES user.a.x user.b.x", ERR_IO);
     let_fail("USER a", ERR_LOCKED);
     let_fail("USER b", ERR_IO);
-    run_is("MAILBOXES user.a.x user.b.x | USER a; USER b");
+    run_is("MAILBOXES user.a.x user.b.x | QUOTA user.a.x | USER a; USER b");
     results_are("f");
     assert_string_equal(record[0].why, "USER b failed");
 }
