@@ -150,10 +150,11 @@ class World:
     def delete_what_was_left(self, user):
         """A folder that was made again within the second of its deletion cannot be deleted in that second, since the place
         in the deleted tree is taken. Cyrus leaves it behind, and no replica from 3.6 on makes it without an INBOX."""
-        with self.master.imap() as c:
-            left = [name for name in c.list() if name.startswith(f"user/{user}/")]
-        for name in left:
-            eventually(lambda: " -> OK" in self.delete(name), what=f"the deletion of {name}")
+        def left():
+            with self.master.imap() as c:
+                return [name for name in c.list() if name.startswith(f"user/{user}/")]
+        for name in sorted(left(), reverse=True):  # children first
+            eventually(lambda: " -> OK" in self.delete(name) or name not in left(), what=f"the deletion of {name}")
 
     @edit()
     def user_made_under_a_former_name(self):
