@@ -210,6 +210,17 @@ static struct err *decide(struct work *w, struct mailbox *mb)
     return NULL;
 }
 
+/*
+ * It lived when the list was read. What is deleted at once is logged before the list says so, under the owner's namespace
+ * lock, for which the opening has waited: no other record follows. So what the replica has is looked at once more.
+ */
+static struct err *deleted_meanwhile(const struct work *w, struct err *gone)
+{
+    struct err *err = w->r ? err_new(ERR_CHANGED, "%s, and the replica has it", gone->msg) : NULL;
+    err_free(gone);
+    return err;
+}
+
 static void plan_mailbox(struct work *w)
 {
     struct unit *u = w->unit;
@@ -222,9 +233,9 @@ static void plan_mailbox(struct work *w)
         return;
     }
     err = store_mailbox_open(u->engine->o.store, &u->arena, w->entry->name, &mb);
-    if (err_take(&err, ERR_NONEXISTENT))
-        return; /* deleted since the list was read: its own record follows */
-    if (!err) {
+    if (err && err->kind == ERR_NONEXISTENT)
+        err = deleted_meanwhile(w, err);
+    else if (!err) {
         err = decide(w, mb);
         store_mailbox_close(mb);
     }
