@@ -36,6 +36,9 @@ struct tail_hooks {
      * durable place. Asked when there is something to remove, after each tailer_retire for one; must be
      * quick. More records may follow. */
     bool (*settled)(void *ctx, int slot);
+    /* Whether it would gain anything to move the log aside, so that it can be removed when its records are settled or
+     * written elsewhere. NULL: always. */
+    bool (*worth_moving)(void *ctx, int slot);
     /* The slot is free. Its bytes are gone from the disk, or the folder was removed from the
      * tailer and they will be read again by whoever comes next. */
     void (*end_segment)(void *ctx, int slot);
@@ -48,7 +51,8 @@ struct tailer_options {
     int64_t compact_ms;   /* 100: least time between two truncations of a log */
     int64_t handover_ms;  /* 20: least time between two paced hand-overs */
     int64_t rotate_ms;    /* 1000: least time between two rotations of a log that grows */
-    int64_t grow_ms;      /* 5000: a log in use that was not empty for so long is rotated */
+    int64_t grow_ms;      /* 5000: a log in use that was not empty for so long is rotated; twice as long each time, up to
+                           * 10 minutes, until it has been empty again */
     uint64_t grow_bytes;  /* 1 MiB: a log that is longer is rotated */
     int64_t takeover_ms;  /* 60000: a foreign log-run that stands still so long becomes ours */
 };

@@ -56,6 +56,7 @@ struct work_place {
     int64_t last_used;
     int64_t connect_wait;  /* seconds, of the last failure to connect; 0: none */
     int64_t lost_wait;     /* likewise of a session lost without progress */
+    bool spill_failed;     /* the last one: told once */
     struct trouble trouble; /* what keeps all items from being carried out */
     bool connected_once;   /* a connection has been made, and not ended by ourselves since */
 };
@@ -130,8 +131,9 @@ static void spill_if_wanted(struct work_place *p)
         return;
     struct queue_waiting *w = queue_waiting(q, p->s->shard, slots, take_line, &s);
     struct err *err = s.n ? synclog_append(p->line->channel.log, buf_slice(&s.lines)) : NULL;
-    if (err)
-        log_msg(LOG_ERR, "IOERROR: %s", err->msg);
+    if (err && !p->spill_failed)
+        log_msg(LOG_ERR, "IOERROR: waiting records cannot be kept in another log, they stay where they are: %s", err->msg);
+    p->spill_failed = err != NULL;
     queue_waiting_end(q, w, !err);
     if (!err && s.n) {
         log_msg(LOG_INFO, "%zu waiting records kept in %s", s.n, p->line->channel.log);

@@ -11,7 +11,7 @@
  *
  * Where a part stays for long, because a replica is away or an action keeps failing, the lines concerned are asked
  * to write what waits into their own logs: a hub's log is then retired for the others' sake, and
- * a log that was moved aside can go.
+ * a log that was moved aside can go, if that gains anything (gains).
  *
  * Who lets go of the last hold makes settled_fd readable, and the parts are looked at (docs/model/queue.pml).
  */
@@ -31,7 +31,8 @@
 #include "log/append.h"
 
 enum {
-    SPILL_AFTER = 5, /* seconds that a part may hold up a log */
+    SPILL_AFTER = 5, /* seconds that a part may hold up a log; then as long, twice as long ... */
+    SPILL_MOST = 60, /* until it is asked for again: what is being sent, or cannot be written, stays */
     OWN_SLOTS = ACKS_SLOTS * 3 / 4,
     NO_SLOT = -1,
     APPEND_WAIT_MS = 200, /* for the lock of a line's log, which writers have for some 10 us */
@@ -58,6 +59,8 @@ struct share {
 struct part {
     struct source *source; /* NULL: free */
     int64_t began;
+    int64_t next_spill, spill_wait; /* when its lines are asked to spill, and how long after that again */
+    uint64_t records; /* that were read from it */
     struct share *share; /* parallel to the source's lines */
 };
 
@@ -117,7 +120,9 @@ static int begin_segment(void *ctx, void *source)
         return -1;
     size_t i = free_part(t);
     struct part *p = &t->part[i];
-    *p = (struct part){ s, now_ns(), mem_array(s->nlines, sizeof *p->share) };
+    *p = (struct part){ .source = s, .began = now_ns(), .spill_wait = SPILL_AFTER * SECOND,
+                        .share = mem_array(s->nlines, sizeof *p->share) };
+    p->next_spill = p->began + p->spill_wait;
     p->share[0] = (struct share){ first, BUF_INIT };
     for (size_t k = 1; k < s->nlines; k++)
         p->share[k] = (struct share){ acks_open(s->line[k]->acks), BUF_INIT };
@@ -168,6 +173,7 @@ static void take_record(void *ctx, void *source, int part, const struct action *
     struct source *s = source;
     struct slice owner = owner_of(t, a);
     int64_t now = now_ns();
+    t->part[part].records++;
     for (size_t k = 0; k < s->nlines; k++)
         give(s->line[k], &t->part[part].share[k], a, owner, now);
     arena_reset(&t->arena);
@@ -188,6 +194,35 @@ static bool is_settled(void *ctx, int part)
     return settled;
 }
 
+static uint64_t records_of(const struct tailing *t, const struct source *s)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < t->nparts; i++)
+        if (t->part[i].source == s)
+            n += t->part[i].records;
+    return n;
+}
+
+/*
+ * Whether a part of a line's own log may be replaced by its waiting actions, written to the end of the same
+ * log. Only if that is half of what the log has by now, or less: else nothing is gained, and the same records would be
+ * written again and again while the replica is away. So no more is written than came, and the log has no more
+ * than twice what waits (and what a log may have in any case).
+ */
+static bool gains(const struct tailing *t, const struct part *p)
+{
+    long waiting = acks_unsettled(p->source->line[0]->acks, (unsigned)p->share[0].slot);
+    return 2 * (uint64_t)waiting <= records_of(t, p->source);
+}
+
+/* A hub's log is moved aside whenever it wants to be: others wait for it. */
+static bool worth_moving(void *ctx, int part)
+{
+    const struct tailing *t = ctx;
+    const struct part *p = &t->part[part];
+    return !p->source->own || gains(t, p);
+}
+
 /* At the end of the process a part may be given up that is not settled: its slots are then
  * never used again. */
 static void end_segment(void *ctx, int part)
@@ -202,7 +237,7 @@ static void end_segment(void *ctx, int part)
         buf_free(&x->kept);
     }
     free(p->share);
-    *p = (struct part){ NULL, 0, NULL };
+    *p = (struct part){ .source = NULL };
 }
 
 /* ---- setting up ---- */
@@ -214,7 +249,7 @@ struct err *tailing_new(struct store *store, bool paced, struct tailing **out)
     t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     t->settled_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const struct tailer_options o = {
-        .hooks = { t, begin_segment, take_record, is_settled, end_segment },
+        .hooks = { t, begin_segment, take_record, is_settled, worth_moving, end_segment },
         .paced_handover = paced,
     };
     t->tailer = tailer_new(&o);
@@ -259,10 +294,11 @@ static bool is_oldest(const struct tailing *t, const struct part *p)
     return true;
 }
 
-/* Whether a part is in the way: of a hub always, of a line's own log when it was moved aside. */
+/* Whether a part is in the way: of a hub always, of a line's own log when it was moved aside and there is something to
+ * gain. */
 static bool is_in_the_way(const struct tailing *t, const struct part *p)
 {
-    return !p->source->own || (is_oldest(t, p) && access(p->source->run, F_OK) == 0);
+    return !p->source->own || (is_oldest(t, p) && access(p->source->run, F_OK) == 0 && gains(t, p));
 }
 
 static void ask_for_spills(const struct part *p)
@@ -278,9 +314,12 @@ static void look_for_old_parts(struct tailing *t)
 {
     int64_t now = now_ns();
     for (size_t i = 0; i < t->nparts; i++) {
-        const struct part *p = &t->part[i];
-        if (p->source && now - p->began >= SPILL_AFTER * SECOND && is_in_the_way(t, p))
-            ask_for_spills(p);
+        struct part *p = &t->part[i];
+        if (!p->source || now < p->next_spill || !is_in_the_way(t, p))
+            continue;
+        ask_for_spills(p);
+        p->spill_wait = p->spill_wait * 2 < SPILL_MOST * SECOND ? p->spill_wait * 2 : SPILL_MOST * SECOND;
+        p->next_spill = now + p->spill_wait;
     }
 }
 

@@ -103,6 +103,7 @@ static struct folder *new_folder(struct tailer *t, const char *path, void *sourc
     f->lock = files_path(path, ".sync-reader.lock");
     f->lock_fd = -1;
     f->watch = -1;
+    f->grow_ms = t->o.grow_ms;
     f->compacted_ms = f->rotated_ms = f->unlinked_ms = f->checked_ms = files_now_ms();
     f->wake_ms = f->checked_ms;
     return f;

@@ -75,6 +75,7 @@ struct folder {
     char *said;               /* the last complaint, and when: see folder_say */
     int64_t said_ms;
     bool faulty;              /* this look met an error */
+    int64_t grow_ms;          /* of the options, longer after each rotation for it */
     int64_t compacted_ms, rotated_ms, unlinked_ms, checked_ms;
     int64_t wake_ms;          /* look again then */
     struct tail_stats stats;

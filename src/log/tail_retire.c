@@ -23,6 +23,7 @@ enum {
     LOCK_TRIES = 5, /* for a lock that writers have for some 10 us, or as long as an fsync takes */
     LOCK_PAUSE_US = 200,
     IN_USE_MS = 1000, /* a log read from so lately is in use */
+    GROW_MOST_MS = 600000,
 };
 
 static bool lock_soon(int fd)
@@ -81,6 +82,7 @@ static void begin_again(struct folder *f, struct segment *s)
         h->end_segment(h->ctx, s->slot);
     s->slot = -1;
     s->off = 0;
+    f->grow_ms = f->tailer->o.grow_ms;
     f->compacted_ms = files_now_ms();
     f->stats.truncations++;
 }
@@ -149,13 +151,29 @@ static bool try_move_aside(struct folder *f)
     return false;
 }
 
+/* It was in use for so long without being empty once, because somebody always writes or a record keeps failing. */
+static bool is_never_empty(const struct folder *f, const struct segment *s)
+{
+    int64_t now = f->tailer->now_ms;
+    return now - s->begun_ms > f->grow_ms && now - s->read_ms < IN_USE_MS;
+}
+
 static bool wants_rotation(const struct folder *f, const struct segment *s)
 {
     const struct tailer *t = f->tailer;
+    const struct tail_hooks *h = &t->o.hooks;
     if (s->off == 0 || folder_named(f, NAMED_RUN) || t->now_ms - f->rotated_ms < t->o.rotate_ms)
         return false;
-    return s->off > t->o.grow_bytes ||
-           (t->now_ms - s->begun_ms > t->o.grow_ms && t->now_ms - s->read_ms < IN_USE_MS);
+    if (s->off <= t->o.grow_bytes && !is_never_empty(f, s))
+        return false;
+    return s->slot < 0 || !h->worth_moving || h->worth_moving(h->ctx, s->slot);
+}
+
+/* The next one for the same reason comes later: what is left of this log will be in the next one. */
+static void back_off(struct folder *f, const struct segment *s)
+{
+    if (s->off <= f->tailer->o.grow_bytes && f->grow_ms < GROW_MOST_MS)
+        f->grow_ms = f->grow_ms * 2 < GROW_MOST_MS ? f->grow_ms * 2 : GROW_MOST_MS;
 }
 
 /* The file that was open stays open: it is read on to its end. Had somebody else moved it
@@ -165,6 +183,7 @@ bool retire_rotate(struct folder *f, struct segment *s)
 {
     if (!wants_rotation(f, s) || !try_move_aside(f))
         return false;
+    back_off(f, s);
     bool ours = files_same(s->fd, f->run);
     s->name = ours ? NAMED_RUN : NAMED_NOTHING;
     s->phase = BARRIER;

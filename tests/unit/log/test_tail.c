@@ -10,7 +10,7 @@
  * beginning as "[", its end as "]". */
 static struct {
     struct buf told;
-    bool settled;
+    bool settled, not_worth;
     int open, most_slots;
 } owner;
 
@@ -51,11 +51,19 @@ static void end_segment(void *ctx, int slot)
     owner.open--;
 }
 
-static const struct tail_hooks hooks = { NULL, begin_segment, record, settled, end_segment };
+static bool worth_moving(void *ctx, int slot)
+{
+    (void)ctx;
+    (void)slot;
+    return !owner.not_worth;
+}
+
+static const struct tail_hooks hooks = { NULL, begin_segment, record, settled, worth_moving, end_segment };
 
 static int setup(void **state)
 {
     owner.settled = true;
+    owner.not_worth = false;
     owner.open = 0;
     owner.most_slots = 8;
     return log_setup(state);
@@ -530,6 +538,22 @@ static void a_log_that_grows_beyond_its_limit_is_moved_aside(void **state)
     assert_int_equal(times_said("Reprocessing"), 0);
 }
 
+static void a_log_is_not_moved_aside_as_long_as_nothing_would_be_gained(void **state)
+{
+    (void)state;
+    owner.settled = false;
+    owner.not_worth = true;
+    follow_with((struct tailer_options){ .grow_bytes = 5, .grow_ms = 1, .rotate_ms = 1 });
+    for (int i = 0; i < 20; i++) {
+        daemon_appends("MAILBOX a\n");
+        run_ms(5);
+    }
+    assert_int_equal(stats().rotations, 0);
+    owner.not_worth = false;
+    run_ms(5);
+    assert_int_equal(stats().rotations, 1);
+}
+
 static void a_log_that_is_never_at_rest_is_moved_aside_and_one_that_waits_is_not(void **state)
 {
     (void)state;
@@ -546,6 +570,69 @@ static void a_log_that_is_never_at_rest_is_moved_aside_and_one_that_waits_is_not
     owner.settled = true;
     run_ms(20);
     assert_int_equal(owner.open, 0);
+}
+
+/* Segments of a log in which a record keeps failing: it is in the newest one, whatever becomes of the others. */
+static int newest;
+static bool nothing_fails;
+
+static int begin_newest(void *ctx, void *source)
+{
+    (void)ctx;
+    (void)source;
+    return ++newest;
+}
+
+static void take_nothing(void *ctx, void *source, int slot, const struct action *a)
+{
+    (void)ctx;
+    (void)source;
+    (void)slot;
+    (void)a;
+}
+
+static bool all_but_the_newest(void *ctx, int slot)
+{
+    (void)ctx;
+    return nothing_fails || slot != newest;
+}
+
+static void end_nothing(void *ctx, int slot)
+{
+    (void)ctx;
+    (void)slot;
+}
+
+static int64_t ms_until_rotations(uint64_t n)
+{
+    int64_t begun = test_now_ns();
+    while (stats().rotations < n) {
+        daemon_appends("MAILBOX b\n");
+        run_ms(1);
+    }
+    return (test_now_ns() - begun) / 1000000;
+}
+
+static void a_log_that_is_never_empty_is_moved_aside_less_and_less_often(void **state)
+{
+    (void)state;
+    struct tailer_options o = {
+        .hooks = { NULL, begin_newest, take_nothing, all_but_the_newest, NULL, end_nothing },
+        .compact_ms = 1, .grow_ms = 20, .rotate_ms = 1,
+    };
+    tailer = tailer_new(&o);
+    assert_ok(tailer_add(tailer, scratch, NULL));
+    ms_until_rotations(1);
+    assert_true(ms_until_rotations(2) >= 40);
+    assert_true(ms_until_rotations(3) >= 80);
+    assert_true(ms_until_rotations(4) >= 160);
+    nothing_fails = true; /* it is empty once, and begins anew */
+    daemon_appends("MAILBOX b\n");
+    for (int i = 0; i < 5000 && stats().truncations == 0; i++)
+        run_ms(1);
+    nothing_fails = false;
+    ms_until_rotations(5);
+    assert_true(ms_until_rotations(6) >= 40);
 }
 
 static void a_foreign_log_run_is_never_replaced(void **state)
@@ -797,7 +884,9 @@ int main(void)
         WITH_FOLDER(a_log_renamed_by_another_is_read_to_its_end),
         WITH_FOLDER(a_foreign_log_run_is_left_alone_until_it_stands_still),
         WITH_FOLDER(a_log_that_grows_beyond_its_limit_is_moved_aside),
+        WITH_FOLDER(a_log_is_not_moved_aside_as_long_as_nothing_would_be_gained),
         WITH_FOLDER(a_log_that_is_never_at_rest_is_moved_aside_and_one_that_waits_is_not),
+        WITH_FOLDER(a_log_that_is_never_empty_is_moved_aside_less_and_less_often),
         WITH_FOLDER(a_foreign_log_run_is_never_replaced),
         WITH_FOLDER(a_log_that_is_removed_is_settled_and_begun_anew),
         WITH_FOLDER(a_log_emptied_by_another_is_read_from_its_beginning),

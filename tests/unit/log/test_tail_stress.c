@@ -230,7 +230,7 @@ static void run(const struct tailer_options *options, bool kills)
     check(kills);
 }
 
-#define HOOKS { NULL, begin_segment, record, settled, end_segment }
+#define HOOKS { NULL, begin_segment, record, settled, NULL, end_segment }
 
 /* Small limits, so that truncation and rotation happen many times in a second. */
 static const struct tailer_options in_place = {
