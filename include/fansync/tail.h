@@ -65,7 +65,7 @@ struct tail_stats {
     uint64_t rotations;   /* of ours: log became log-run */
     uint64_t foreign;     /* rotations by somebody else */
     uint64_t bytes;       /* read and not yet settled */
-    int64_t oldest_ms;    /* age of the oldest segment that is not settled */
+    int64_t oldest_ms;    /* age of the oldest segment that is not settled; known over restarts */
     size_t segments;      /* held now */
     uint64_t unread;      /* bytes of the log and of log-run that were not read yet */
     char fault[200];      /* why it cannot be read or retired at present; empty: nothing */
@@ -105,7 +105,7 @@ void tailer_poll(struct tailer *t);
  * may have become settled: nobody asks by himself. */
 void tailer_retire(struct tailer *t);
 
-/* False if the folder is not followed. */
-bool tailer_stats(const struct tailer *t, const char *folder, struct tail_stats *out);
+/* False if the folder is not followed. To be called every second or so: what it finds is noted for a later process. */
+bool tailer_stats(struct tailer *t, const char *folder, struct tail_stats *out);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fansync/log.h"
@@ -109,14 +110,42 @@ static struct folder *new_folder(struct tailer *t, const char *path, void *sourc
     return f;
 }
 
+/*
+ * The age of the oldest line outlives the process as the lock file's time. What is in the logs at the start is
+ * as old as that says; without one, nobody knows, and it counts from now.
+ */
+static void learn_age(struct folder *f)
+{
+    struct stat st, log;
+    bool left = (stat(f->log, &log) == 0 && log.st_size > 0) || (stat(f->run, &log) == 0 && log.st_size > 0);
+    if (!left || stat(f->lock, &st) < 0)
+        return;
+    int64_t age = (int64_t)(time(NULL) - st.st_mtime) * 1000;
+    f->left_ms = files_now_ms() - (age > 0 ? age : 0);
+}
+
+static void note_age(struct folder *f, int64_t since_ms)
+{
+    int64_t wall = time(NULL) - (files_now_ms() - since_ms) / 1000;
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t)wall } };
+    if (since_ms == f->noted_ms || f->lock_fd < 0)
+        return;
+    f->noted_ms = since_ms;
+    if (futimens(f->lock_fd, times) < 0)
+        folder_say(f, LOG_WARNING, "%s: %s", f->lock, strerror(errno));
+}
+
 struct err *tailer_add(struct tailer *t, const char *folder, void *source)
 {
     struct folder *f = new_folder(t, folder, source);
+    learn_age(f);
     struct err *e = own_take(f->path, f->lock, &f->lock_fd);
     if (e) {
         free_folder(f);
         return e;
     }
+    if (f->left_ms)
+        note_age(f, f->left_ms);
     watch_folder(f);
     t->folders = mem_grow(t->folders, t->n, &t->cap, sizeof *t->folders);
     t->folders[t->n++] = f;
@@ -209,20 +238,22 @@ static uint64_t unread(const struct folder *f)
     return n;
 }
 
-bool tailer_stats(const struct tailer *t, const char *folder, struct tail_stats *out)
+bool tailer_stats(struct tailer *t, const char *folder, struct tail_stats *out)
 {
     size_t i = find(t, folder);
     if (i == t->n)
         return false;
-    const struct folder *f = t->folders[i];
+    struct folder *f = t->folders[i];
     int64_t now = files_now_ms();
     *out = f->stats;
     out->unread = unread(f);
     for (const struct segment *s = f->segments; s; s = s->next) {
         out->segments++;
         out->bytes += s->off;
-        if (s->slot >= 0 && now - s->begun_ms > out->oldest_ms)
-            out->oldest_ms = now - s->begun_ms;
+        if (s->slot >= 0 && now - s->since_ms > out->oldest_ms)
+            out->oldest_ms = now - s->since_ms;
     }
+    if (out->oldest_ms > 0)
+        note_age(f, now - out->oldest_ms);
     return true;
 }

@@ -49,6 +49,7 @@ struct segment {
     uint64_t long_line; /* skipping: where it begins */
     int64_t begun_ms; /* when its first line was read */
     int64_t read_ms;  /* when its last one was */
+    int64_t since_ms; /* how old its first line is: begun_ms, or earlier if it was there at the start */
 };
 
 /* A log-run that is not ours. */
@@ -75,6 +76,8 @@ struct folder {
     char *said;               /* the last complaint, and when: see folder_say */
     int64_t said_ms;
     bool faulty;              /* this look met an error */
+    int64_t left_ms;          /* since when what was left by an earlier process waits */
+    int64_t noted_ms;         /* of the oldest line: what the lock file's time says for a later one */
     int64_t grow_ms;          /* of the options, longer after each rotation for it */
     int64_t compacted_ms, rotated_ms, unlinked_ms, checked_ms;
     int64_t wake_ms;          /* look again then */

@@ -83,6 +83,7 @@ static void begin_again(struct folder *f, struct segment *s)
     s->slot = -1;
     s->off = 0;
     f->grow_ms = f->tailer->o.grow_ms;
+    f->left_ms = 0;
     f->compacted_ms = files_now_ms();
     f->stats.truncations++;
 }

@@ -104,6 +104,7 @@ static bool have_slot(struct folder *f, struct segment *s)
     if (s->slot < 0) {
         s->slot = h->begin_segment(h->ctx, f->source);
         s->begun_ms = f->tailer->now_ms;
+        s->since_ms = f->left_ms ? f->left_ms : s->begun_ms;
     }
     if (s->slot < 0) {
         folder_say(f, LOG_WARNING, "%s is not read on: too many parts of it wait to be confirmed (--status says for "

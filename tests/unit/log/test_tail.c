@@ -2,7 +2,9 @@
 #include "logtest.h"
 
 #include <poll.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include "fansync/synclog.h"
 #include "fansync/tail.h"
 
@@ -572,6 +574,34 @@ static void a_log_that_is_never_at_rest_is_moved_aside_and_one_that_waits_is_not
     assert_int_equal(owner.open, 0);
 }
 
+static void the_age_of_what_waits_is_known_after_a_restart(void **state)
+{
+    (void)state;
+    struct timespec hour_ago[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = time(NULL) - 3600 } };
+    owner.settled = false;
+    follow();
+    daemon_appends("MAILBOX a\n");
+    run_ms(20);
+    assert_true(stats().oldest_ms < 3000000);
+    tailer_free(tailer);
+    assert_int_equal(utimensat(AT_FDCWD, scratch_path(".sync-reader.lock"), hour_ago, 0), 0); /* as if it had been then */
+    owner.open = 0;
+    follow();
+    run_ms(20);
+    assert_true(stats().oldest_ms >= 3600000);
+    tailer_free(tailer); /* and again: it was noted */
+    owner.open = 0;
+    follow();
+    run_ms(20);
+    assert_true(stats().oldest_ms >= 3590000);
+    owner.settled = true;
+    run_ms(50);
+    owner.settled = false;
+    daemon_appends("MAILBOX b\n");
+    run_ms(20);
+    assert_true(stats().oldest_ms < 3000000);
+}
+
 /* Segments of a log in which a record keeps failing: it is in the newest one, whatever becomes of the others. */
 static int newest;
 static bool nothing_fails;
@@ -886,6 +916,7 @@ int main(void)
         WITH_FOLDER(a_log_that_grows_beyond_its_limit_is_moved_aside),
         WITH_FOLDER(a_log_is_not_moved_aside_as_long_as_nothing_would_be_gained),
         WITH_FOLDER(a_log_that_is_never_at_rest_is_moved_aside_and_one_that_waits_is_not),
+        WITH_FOLDER(the_age_of_what_waits_is_known_after_a_restart),
         WITH_FOLDER(a_log_that_is_never_empty_is_moved_aside_less_and_less_often),
         WITH_FOLDER(a_foreign_log_run_is_never_replaced),
         WITH_FOLDER(a_log_that_is_removed_is_settled_and_begun_anew),
