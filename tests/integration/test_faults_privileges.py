@@ -8,6 +8,7 @@ import pytest
 from test_faults_teardown import ready
 
 from lab.clients import ours, start_ours
+from lab.waiting import eventually
 
 
 def test_it_gains_no_privileges_by_what_it_starts(fred):
@@ -29,9 +30,8 @@ def test_the_folder_that_it_makes_is_its_users_own(fred):
     conf = {"west_sync_host": "127.0.0.1", "west_sync_port": 1}
     assert not folder.exists()
     with start_ours(fred.master, "-R", "-n", "west", conf=conf):
-        ready_west = ["--status", "-n", "west"]
-        while ours(fred.master, *ready_west, conf=conf, check=False).status != 0:
-            pass
+        # 2: a channel that is not in sync_log_channels needs an operator
+        eventually(lambda: ours(fred.master, "--status", "-n", "west", conf=conf, check=False).status == 2)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
