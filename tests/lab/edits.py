@@ -28,6 +28,8 @@ class _User:
 
     def pick(self, rng, own=False):
         """A mailbox; with own=True never the INBOX (None if there is no other)."""
+        if not self.folders:
+            raise Refused(f"{self.user} has no mailbox")
         choice = [f for f in self.folders if f != "INBOX"] if own else self.folders
         return rng.choice(choice) if choice else None
 
