@@ -103,6 +103,9 @@ struct engine_item {
     const struct slice *names; /* MAILBOXES: internal names */
     size_t nnames;
     bool *failed; /* MAILBOXES: parallel to names, those that were not brought into step; or NULL */
+    /* MAILBOXES: set if the replica was told of an INBOX that it had not, or with another UIDVALIDITY, even if that
+     * failed then; or NULL */
+    bool *made_inbox;
     bool *absent; /* USER: set if he has no INBOX here, so that nothing was compared; or NULL */
     /* USER, MAILBOXES: names of which a record says that they were deleted -> struct slice, the name in the
      * deleted tree that they got, or empty; or NULL */

@@ -75,8 +75,30 @@ static void applied(void *ctx, const struct answer *a)
     work_fail(w, err_new(a->err->kind, "%s" SLICE_FMT, a->err->msg, SLICE_ARG(hint)));
 }
 
+static bool is_inbox(const struct work *w)
+{
+    struct arena a = ARENA_INIT;
+    const struct namespace_options *names = store_names(w->unit->engine->o.store);
+    struct slice owner = names_userid_of_internal(&a, names, w->entry->name);
+    bool is = owner.n && slice_eq(w->entry->name, names_inbox(&a, names, owner));
+    arena_free(&a);
+    return is;
+}
+
+/*
+ * Before it is sent: whether it arrived may remain unknown, and the next try finds the INBOX there. A master before 3.6
+ * gives the uniqueid of a tombstone to the INBOX that is made again: the UIDVALIDITY tells the two apart.
+ */
+static void note_new_inbox(const struct work *w)
+{
+    bool *made = w->unit->item->made_inbox;
+    if (made && (!w->r || w->r->uidvalidity != w->m->uidvalidity) && is_inbox(w))
+        *made = true;
+}
+
 static struct err *send_mailbox(struct work *w)
 {
+    note_new_inbox(w);
     struct engine *e = w->unit->engine;
     const char *verb = e->o.local_only ? "APPLY LOCAL_MAILBOX" : "APPLY MAILBOX";
     struct mailbox_command c = {
@@ -111,6 +133,7 @@ static struct err *send_shell(struct work *w)
     };
     uint64_t none;
     w->shell_sent = true;
+    note_new_inbox(w);
     struct buf *b = session_begin(s, "APPLY MAILBOX", NULL, NULL, shell_applied, NULL);
     TRY(mailbox_command_write(s, b, &c, &none));
     return session_end(s);
@@ -118,15 +141,8 @@ static struct err *send_shell(struct work *w)
 
 static bool needs_shell(const struct work *w)
 {
-    struct arena a = ARENA_INIT;
-    const struct namespace_options *names = store_names(w->unit->engine->o.store);
-    bool needed = false;
-    if (w->state == WORK_FAILED && !w->shell_sent && !unit_partition_aside(w->unit, w->partition) && !w->r && w->m && !w->match.occupant) {
-        struct slice owner = names_userid_of_internal(&a, names, w->entry->name);
-        needed = owner.n && slice_eq(w->entry->name, names_inbox(&a, names, owner));
-    }
-    arena_free(&a);
-    return needed;
+    return w->state == WORK_FAILED && !w->shell_sent && !unit_partition_aside(w->unit, w->partition) && !w->r && w->m &&
+           !w->match.occupant && is_inbox(w);
 }
 
 static void set_aside(struct work *w)

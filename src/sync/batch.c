@@ -320,7 +320,7 @@ static struct engine_item item_of(const struct batch *b, struct job *j)
     };
     struct engine_item item = {
         .kind = kinds[j->list], .names = j->names, .nnames = j->nnames, .failed = j->failed,
-        .deleted = &b->deleted, .absent = &j->absent, .keep_copies = !j->told,
+        .deleted = &b->deleted, .absent = &j->absent, .made_inbox = &j->made_inbox, .keep_copies = !j->told,
     };
     bool is_object = j->list == LIST_QUOTA || j->list == LIST_MAILBOXES;
     item.userid = is_object ? none : j->a;

@@ -228,6 +228,23 @@ static void share_entries(struct batch *b, const struct job *j, struct job *with
         batch_concern(b, with, j->entry[i]);
 }
 
+/*
+ * What a replica keeps by the user's name outlives his INBOX. If the name was another one's before, his settings were
+ * perhaps compared when the former INBOX was still there, and nothing else need ever ask for the new user's.
+ */
+static void compare_settings(struct batch *b, const struct job *j)
+{
+    const struct slice none = { NULL, 0 };
+    for (size_t i = 0; i < j->nnames; i++) {
+        struct slice user = batch_owner_of(b, j->names[i]);
+        if (user.n == 0 || !slice_eq(j->names[i], names_inbox(&b->arena, b->names, user)))
+            continue;
+        struct job *settings = batch_get_job(b, LIST_META, user, none);
+        if (!settings->dropped) /* else a larger job has them */
+            share_entries(b, j, settings);
+    }
+}
+
 /* Has the settings sent of everybody who had the INBOX of a removed user before. */
 static struct err *send_again(struct batch *b, const struct job *j)
 {
@@ -266,6 +283,8 @@ static bool is_for_later(const struct job *j, const struct err *err)
 
 void batch_end_job(struct batch *b, struct job *j, const struct err *err)
 {
+    if (j->made_inbox)
+        compare_settings(b, j);
     if (!err && j->absent)
         end_absent(b, j);
     else if (!err && j->list == LIST_UNUSER)

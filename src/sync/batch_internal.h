@@ -36,6 +36,7 @@ struct job {
     size_t nnames, names_cap;
     struct map known; /* its names -> itself */
     bool told;        /* UNUSER: a record says so; else it follows from those of his mailboxes */
+    bool made_inbox;  /* MAILBOXES: one was new to the replica */
     bool absent;      /* USER: the user turned out to have no INBOX here */
     struct batch_entry **entry; /* whom its end concerns */
     size_t nentries, entries_cap;

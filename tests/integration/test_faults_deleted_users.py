@@ -1,5 +1,7 @@
 """Users who are deleted, whom a log or the list tells of only in part: their settings, deleted copies, and folders that
 stay behind. Found by tests/campaign."""
+import time
+
 import pytest
 from test_faults_campaign import CONF, delete_user, make_shared, make_user, rename
 from test_faults_renamed_users import MESSAGE, install
@@ -40,6 +42,25 @@ def test_settings_of_a_user_whom_no_record_calls_deleted_go(there, delete_mode, 
             admin.create("user/anna", ok=False)
         with pair.replica.imap("anna") as c:
             assert "INBOX" not in str(c.command("LSUB", '""', '"*"'))
+
+
+@pytest.mark.parametrize("delete_mode", ["delayed", "immediate"])
+@pytest.mark.parametrize("here, there", [("3.2.6", "3.2.6"), ("3.2.6", "3.12.4"), ("3.12.4", "3.2.6")])
+def test_a_new_inbox_brings_the_settings_of_its_owner(here, there, delete_mode):
+    """The other records of the former user were done while his INBOX was still there."""
+    conf = {**CONF, "delete_mode": delete_mode}
+    with make_pair(conf=conf, install=install(here), replica_install=install(there)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        time.sleep(1.1)  # Cyrus takes the new INBOX's UIDVALIDITY from the clock, and on 3.2 nothing else tells the two apart
+        delete_user(pair.master, "anna")
+        with pair.master.imap() as admin:
+            admin.create("user/anna")
+        log = pair.master.sync_log()
+        log.write_text("APPEND MAILBOX user.anna\n")
+        ours(pair.master, "-R", "-f", log)
+        assert settings(pair.differences(sieve_mailboxes=False), "anna") == []
 
 
 # --- a folder that outlives its user -----------------------------------------------------------------------------

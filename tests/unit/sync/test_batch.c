@@ -15,6 +15,7 @@ struct outcome {
     enum err_kind kind; /* how it fails */
     const char *failed; /* MAILBOXES: the name that does, NULL: all */
     bool absent;        /* it does not fail: the user is not here */
+    bool made;          /* it makes an INBOX; whether it fails besides is another one's to say */
 };
 
 static struct engine {
@@ -59,6 +60,10 @@ static struct err *outcome_of(struct engine *e, const struct engine_item *item, 
         const struct outcome *o = &e->outcome[i];
         if (strcmp(o->item, told) != 0)
             continue;
+        if (o->made) {
+            *item->made_inbox = true;
+            continue;
+        }
         if (o->absent) {
             *item->absent = true;
             return NULL;
@@ -169,6 +174,11 @@ static void let_fail_in(const char *item, const char *name)
 static void let_be_absent(const char *item)
 {
     engine.outcome[engine.n++] = (struct outcome){ .item = item, .absent = true };
+}
+
+static void let_make_an_inbox(const char *item)
+{
+    engine.outcome[engine.n++] = (struct outcome){ .item = item, .made = true };
 }
 
 static void run_is(const char *want)
@@ -649,6 +659,49 @@ static void without_a_session_what_was_not_tried_stays_pending(void **state)
     results_are("ddpd");
 }
 
+/* ---- an INBOX that the replica did not have ---- */
+
+static void a_new_inbox_has_the_settings_of_its_owner_compared(void **state)
+{
+    (void)state;
+    list_add("user.a", "ida", 0);
+    list_add("user.b", "idb", 0);
+    say(ACTION_MAILBOX, "user.a", "");
+    say(ACTION_MAILBOX, "user.a.x", "");
+    say(ACTION_MAILBOX, "user.b", "");
+    let_make_an_inbox("MAILBOXES user.a user.a.x");
+    let_fail("META a", ERR_LOCKED);
+    run_is("MAILBOXES user.a user.a.x; MAILBOXES user.b | META a");
+    results_are("lld");
+}
+
+static void a_new_inbox_whose_item_failed_has_them_compared_too(void **state)
+{
+    (void)state;
+    list_add("user.a", "ida", 0);
+    say(ACTION_MAILBOX, "user.a", "");
+    let_make_an_inbox("MAILBOXES user.a");
+    let_fail("MAILBOXES user.a", ERR_IO);
+    run_is("MAILBOXES user.a | META a | USER a");
+    results_are("d");
+}
+
+static void the_settings_of_a_new_inbox_are_compared_once(void **state)
+{
+    (void)state;
+    list_add("user.a", "ida", 0);
+    list_add("user.b", "idb", 0);
+    say(ACTION_MAILBOX, "user.a", "");
+    say(ACTION_META, "a", "");
+    say(ACTION_USER, "a", "");
+    say(ACTION_MAILBOX, "user.b", "");
+    say(ACTION_META, "b", "");
+    let_make_an_inbox("MAILBOXES user.a");
+    let_make_an_inbox("MAILBOXES user.b");
+    run_is("MAILBOXES user.a; MAILBOXES user.b | META b | USER a");
+    results_are("ddddd");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -685,6 +738,9 @@ int main(void)
         TEST(a_master_that_logs_unuser_is_taken_at_its_word),
         TEST(a_user_who_was_only_deleted_has_no_data_to_send),
         TEST(a_list_that_cannot_be_read_confirms_no_deletion),
+        TEST(a_new_inbox_has_the_settings_of_its_owner_compared),
+        TEST(a_new_inbox_whose_item_failed_has_them_compared_too),
+        TEST(the_settings_of_a_new_inbox_are_compared_once),
         TEST(without_a_session_what_was_not_tried_stays_pending),
     };
     return cmocka_run_group_tests_name("sync: batch", tests, NULL, NULL);
