@@ -74,6 +74,13 @@ static void say_promoted(struct slice name, const struct job *j, const struct jo
             SLICE_ARG(name), j->b.n ? " " : "", SLICE_ARG(j->b), words[to->list], SLICE_ARG(to->a));
 }
 
+/* The larger job, if it will run: one that is covered by a deletion would hold its entries for ever, and they would be
+ * tried again at once, without end. */
+static struct job *if_it_runs(struct job *to)
+{
+    return to->dropped ? NULL : to;
+}
+
 /* The larger job that may mend what failed, or NULL. Promotion is always into a list that comes
  * later. */
 static struct job *promotion(struct batch *b, const struct job *j)
@@ -86,14 +93,14 @@ static struct job *promotion(struct batch *b, const struct job *j)
         break;
     case LIST_SEEN:
     case LIST_SUB:
-        return batch_get_job(b, LIST_META, j->a, none);
+        return if_it_runs(batch_get_job(b, LIST_META, j->a, none));
     case LIST_META:
         owner = j->a;
         break;
     default:
         break;
     }
-    return owner.n ? batch_get_job(b, LIST_USER, owner, none) : NULL;
+    return owner.n ? if_it_runs(batch_get_job(b, LIST_USER, owner, none)) : NULL;
 }
 
 static bool is_only_failure(const struct job *j)
@@ -149,9 +156,11 @@ static void note_failure(struct batch *b, const struct job *j, struct slice name
         c->user = arena_alloc(&b->arena, sizeof(struct failure));
     struct failure *f = c->user;
     f->final |= final || owner.n == 0;
-    if (f->final)
+    struct job *to = f->final ? NULL : if_it_runs(batch_get_job(b, LIST_USER, owner, slice_of(NULL, 0)));
+    if (!to) {
+        f->final = true;
         return;
-    struct job *to = batch_get_job(b, LIST_USER, owner, slice_of(NULL, 0));
+    }
     say_promoted(name, j, to);
     add_larger(b, f, to);
 }

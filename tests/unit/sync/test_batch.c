@@ -395,6 +395,20 @@ static void a_user_that_failed_before_is_not_covered_by_his_deletion(void **stat
     run_is("USER a | UNUSER a");
 }
 
+/* It would be held by a job that does not run, and be tried again at once, without end. */
+static void nothing_is_promoted_into_a_job_that_a_deletion_covers(void **state)
+{
+    (void)state;
+    say(ACTION_MAILBOX, "user.a.x", "");
+    say(ACTION_USER, "a", "");
+    say(ACTION_QUOTA, "user.a", "");
+    say(ACTION_UNUSER, "a", "");
+    let_fail("MAILBOXES user.a.x", ERR_IO);
+    let_fail("QUOTA user.a", ERR_IO);
+    run_is("MAILBOXES user.a.x | QUOTA user.a | UNUSER a");
+    results_are("fdfd");
+}
+
 static void the_deletion_of_a_user_who_is_here_compares_him(void **state)
 {
     (void)state;
@@ -720,6 +734,7 @@ int main(void)
         TEST(what_is_covered_shares_the_fate_of_the_larger_one),
         TEST(a_user_who_is_not_here_covers_nothing),
         TEST(a_user_that_failed_before_is_not_covered_by_his_deletion),
+        TEST(nothing_is_promoted_into_a_job_that_a_deletion_covers),
         TEST(the_deletion_of_a_user_who_is_here_compares_him),
         TEST(a_failure_is_promoted_to_the_next_larger_item),
         TEST(where_nothing_larger_helps_it_has_failed),
