@@ -1,4 +1,6 @@
 """What tests/campaign found: users, folders and partitions that a random history brought into an odd state."""
+from contextlib import contextmanager
+
 import pytest
 from test_faults_renamed_users import MESSAGE, install
 
@@ -31,6 +33,18 @@ def make_shared(server):
         admin.setacl("pub", "anyone", "lrs")
         admin.setacl("pub", "cyrus", "lrswipkxtecda")
         admin.append("pub", MESSAGE)
+
+
+@contextmanager
+def anna_on_both(here, there=None, **conf):
+    """Servers of these versions, both with anna and what she has; and the master's log, which is empty."""
+    with make_pair(conf={**CONF, **conf}, install=install(here), replica_install=install(there or here)) as pair:
+        make_shared(pair.master)
+        make_user(pair.master, "anna")
+        ours(pair.master, "-A")
+        log = pair.master.sync_log()
+        log.unlink()
+        yield pair, log
 
 
 def delete_user(server, user):
@@ -198,12 +212,7 @@ def test_an_inbox_whose_partition_the_replica_does_not_change_gets_its_mail_all_
 @pytest.mark.parametrize("here, there", [("3.12.4", "3.2.6"), ("3.12.4", "3.12.4"), ("3.6.1", "3.6.1")])
 def test_a_deleted_mailbox_that_had_children_goes(here, there):
     """3.12 makes an intermediate of it, and forgets that too when the children go: there is no tombstone."""
-    conf = {**CONF, "delete_mode": "immediate"}
-    with make_pair(conf=conf, install=install(here), replica_install=install(there)) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        pair.master.sync_log().unlink()
+    with anna_on_both(here, there, delete_mode="immediate") as (pair, _):
         with pair.master.imap("anna") as c:
             c.create("INBOX/sub/child")
         delete_user(pair.master, "anna")
@@ -258,12 +267,7 @@ def test_what_was_renamed_across_users_is_found_by_its_tombstone(here, args):
 @pytest.mark.parametrize("version", ["3.6.1", "3.10.2", "3.12.4"])
 def test_deleting_a_successor_takes_nothing_from_the_renamed_user(version, batches):
     """The replica never had the successor: its tombstone of the name is the renamed user's."""
-    with make_pair(conf=CONF, install=install(version), replica_install=install(version)) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        log = pair.master.sync_log()
-        log.unlink()
+    with anna_on_both(version) as (pair, log):
         rename(pair.master, "user/anna", "user/berta")
         if batches == 2:
             ours(pair.master, "-R", "-f", log)

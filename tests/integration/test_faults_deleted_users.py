@@ -3,11 +3,13 @@ stay behind. Found by tests/campaign."""
 import time
 
 import pytest
-from test_faults_campaign import CONF, delete_user, make_shared, make_user, rename
+from test_faults_campaign import CONF, anna_on_both, delete_user, make_shared, make_user, rename
 from test_faults_renamed_users import MESSAGE, install
 
 from lab.clients import ours, stock_has_nothing_to_send
+from lab.dump import dump
 from lab.pair import make_pair
+from lab.waiting import eventually
 
 
 def settings(lines, user):
@@ -22,13 +24,7 @@ def settings(lines, user):
 @pytest.mark.parametrize("delete_mode", ["delayed", "immediate"])
 @pytest.mark.parametrize("there", ["3.2.6", "3.6.1", "3.12.4"])
 def test_settings_of_a_user_whom_no_record_calls_deleted_go(there, delete_mode, again):
-    conf = {**CONF, "delete_mode": delete_mode}
-    with make_pair(conf=conf, install=install("3.2.6"), replica_install=install(there)) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        log = pair.master.sync_log()
-        log.unlink()
+    with anna_on_both("3.2.6", there, delete_mode=delete_mode) as (pair, log):
         delete_user(pair.master, "anna")
         if again:
             with pair.master.imap() as admin:
@@ -48,16 +44,13 @@ def test_settings_of_a_user_whom_no_record_calls_deleted_go(there, delete_mode, 
 @pytest.mark.parametrize("here, there", [("3.2.6", "3.2.6"), ("3.2.6", "3.12.4"), ("3.12.4", "3.2.6")])
 def test_a_new_inbox_brings_the_settings_of_its_owner(here, there, delete_mode):
     """The other records of the former user were done while his INBOX was still there."""
-    conf = {**CONF, "delete_mode": delete_mode}
-    with make_pair(conf=conf, install=install(here), replica_install=install(there)) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        time.sleep(1.1)  # Cyrus takes the new INBOX's UIDVALIDITY from the clock, and on 3.2 nothing else tells the two apart
+    with anna_on_both(here, there, delete_mode=delete_mode) as (pair, log):
+        # Cyrus takes the new INBOX's UIDVALIDITY from the clock, and on 3.2 nothing else tells the two apart.
+        former = int(dump(pair.master).mailboxes["user.anna"]["UIDVALIDITY"])
+        eventually(lambda: int(time.time()) > former, what="the next second")
         delete_user(pair.master, "anna")
         with pair.master.imap() as admin:
             admin.create("user/anna")
-        log = pair.master.sync_log()
         log.write_text("APPEND MAILBOX user.anna\n")
         ours(pair.master, "-R", "-f", log)
         assert settings(pair.differences(sieve_mailboxes=False), "anna") == []
@@ -77,12 +70,7 @@ def delete_alone(server, name):
 @pytest.mark.parametrize("here", ["3.6.1", "3.12.4"])
 def test_a_folder_that_outlives_its_user_outlives_him_on_the_replica_too(here, there):
     """UNUSER would delete it, and a replica from 3.6 on makes no new one without an INBOX."""
-    with make_pair(conf=CONF, install=install(here), replica_install=install(there)) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        log = pair.master.sync_log()
-        log.unlink()
+    with anna_on_both(here, there) as (pair, log):
         delete_alone(pair.master, "user/anna")
         with log.open("a") as out:
             out.write("UNUSER anna\n")
@@ -113,13 +101,7 @@ def test_a_folder_without_a_user_says_what_to_do(version):
 @pytest.mark.parametrize("here, there", [("3.6.1", "3.6.1"), ("3.6.1", "3.12.4"), ("3.12.4", "3.12.4")])
 def test_a_successor_who_leaves_no_trace_takes_nothing_from_the_renamed_user(here, there, batches):
     """His tombstone is the only one of the name, and the replica tells nothing of it: it deletes the settings all the same."""
-    conf = {**CONF, "delete_mode": "immediate"}
-    with make_pair(conf=conf, install=install(here), replica_install=install(there)) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        log = pair.master.sync_log()
-        log.unlink()
+    with anna_on_both(here, there, delete_mode="immediate") as (pair, log):
         rename(pair.master, "user/anna", "user/berta")
         if batches == 2:
             ours(pair.master, "-R", "-f", log)
@@ -136,12 +118,7 @@ def test_a_successor_who_leaves_no_trace_takes_nothing_from_the_renamed_user(her
 @pytest.mark.parametrize("here", ["3.2.6", "3.6.1", "3.12.4"])
 def test_a_replica_that_keeps_settings_by_name_forgets_those_of_a_former_name(here):
     """The next user of that name would have them."""
-    with make_pair(conf=CONF, install=install(here), replica_install=install("3.2.6")) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        log = pair.master.sync_log()
-        log.unlink()
+    with anna_on_both(here, "3.2.6") as (pair, log):
         rename(pair.master, "user/anna", "user/berta")
         ours(pair.master, "-R", "-f", log)
         assert settings(pair.differences(sieve_mailboxes=False), "berta") == []
@@ -219,12 +196,7 @@ def test_a_quota_root_goes_though_a_new_mailbox_still_names_it(pair):
 @pytest.mark.parametrize("version", ["3.6.1", "3.10.2", "3.12.4"])
 def test_the_place_in_the_deleted_tree_that_a_record_names_may_be_taken(version):
     """A replica makes a parent by itself for a child without one; the deleted parent is where the record has put it."""
-    with make_pair(conf=CONF, install=install(version), replica_install=install(version)) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        log = pair.master.sync_log()
-        log.unlink()
+    with anna_on_both(version) as (pair, log):
         with pair.master.imap("anna") as c:
             c.delete("INBOX/sub")
         ours(pair.master, "-R", "-f", log)
@@ -263,13 +235,7 @@ def test_a_parent_that_was_renamed_with_its_user_before_both_were_deleted_goes(h
 @pytest.mark.parametrize("here", ["3.2.6", "3.6.1"])
 def test_a_folder_whose_former_name_was_used_again_is_moved_by_who_meets_it(here, args):
     """A replica before 3.6 cannot be asked for a uniqueid, and the tombstone of the name is the later folder's."""
-    conf = {**CONF, "delete_mode": "immediate"}
-    with make_pair(conf=conf, install=install(here), replica_install=install("3.2.6")) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        log = pair.master.sync_log()
-        log.unlink()
+    with anna_on_both(here, "3.2.6", delete_mode="immediate") as (pair, log):
         rename(pair.master, "user/anna", "user/berta")
         make_user(pair.master, "anna")
         with pair.master.imap("anna") as c:
@@ -286,13 +252,7 @@ def test_a_folder_whose_former_name_was_used_again_is_moved_by_who_meets_it(here
 @pytest.mark.parametrize("args", [("-u", "anna", "berta"), ("-R", "-f")], ids=["users", "log"])
 def test_an_inbox_whose_former_name_was_used_again_is_moved_too(args):
     """A successor came and went: his tombstone of the name is all that a list of 3.2 remembers."""
-    conf = {**CONF, "delete_mode": "immediate"}
-    with make_pair(conf=conf, install=install("3.2.6"), replica_install=install("3.2.6")) as pair:
-        make_shared(pair.master)
-        make_user(pair.master, "anna")
-        ours(pair.master, "-A")
-        log = pair.master.sync_log()
-        log.unlink()
+    with anna_on_both("3.2.6", delete_mode="immediate") as (pair, log):
         rename(pair.master, "user/anna", "user/berta")
         make_user(pair.master, "anna")
         if "-f" in args:
