@@ -2,7 +2,7 @@
 import os
 import signal
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from test_faults_renamed_users import MESSAGE, install
 
 from lab.clients import ours, start_ours
 from lab.pair import make_pair
+from lab.waiting import eventually
 
 FOLDERS = 10
 
@@ -41,6 +42,13 @@ def delete_and_stop(server, c, folder):
     return go_on
 
 
+def has_open(pid, name):
+    """Whether the process has a file open whose name has this in it."""
+    with suppress(FileNotFoundError):  # it has ended, or closed one meanwhile
+        return any(name in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
 @pytest.mark.parametrize("version", ["3.6.1", "3.12.4"])
 def test_a_mailbox_whose_deletion_is_not_finished_is_not_taken_for_replicated(version):
     """The master holds the user's namespace lock meanwhile, and writes no record when it is done."""
@@ -59,7 +67,8 @@ def test_a_mailbox_whose_deletion_is_not_finished_is_not_taken_for_replicated(ve
                 work = log.with_name("work")
                 work.write_bytes(log.read_bytes())
                 with start_ours(pair.master, "-R", "-f", work) as client:
-                    time.sleep(.2)  # so that it mostly waits for that lock; whenever it comes, the end is the same
+                    # It waits for that lock, or has ended: the server stood still before it had the lock, or behind it.
+                    eventually(lambda: not client.alive() or has_open(client.process.pid, "*U*"))
                     go_on()
                     client.finish()
                 assert pair.differences() == [], work.read_bytes()
