@@ -1,6 +1,4 @@
 """While a replica is away nothing is written again and again."""
-import time
-
 import pytest
 from test_rolling import status, users  # noqa: F401
 
@@ -8,7 +6,7 @@ from lab.clients import start_ours
 from lab.waiting import eventually
 
 AWAY = {"sync_port": 1, "sync_repeat_interval": 0}
-WAITING = 60000 # different records: more than the megabyte that a log may have
+WAITING = 60000  # different records: more than the megabyte that a log may have
 
 
 def told(pair):
@@ -18,6 +16,12 @@ def told(pair):
 
 def has_read(pair, records):
     return told(pair)[1]["records"] >= records
+
+
+def goes_on(pair):
+    """By the process's own clock it has looked after its logs for so long that it would have written them again twice."""
+    until = told(pair)[1]["oldest_seconds"] + 12
+    eventually(lambda: told(pair)[1]["oldest_seconds"] >= until, what="12 s of the process")
 
 
 def names():
@@ -33,7 +37,7 @@ def test_waiting_records_stay_where_they_are_while_the_replica_is_away(users):  
         with open(log, "a") as f:
             f.write(text)
         eventually(lambda: has_read(users, WAITING))
-        time.sleep(12) # it would have been written again twice
+        goes_on(users)
         channel, now = told(users)
         assert now["rotations"] == 0 and channel["spilled"] == 0
         assert log.read_text() == text
@@ -52,7 +56,7 @@ def test_a_log_of_which_most_can_go_is_made_short_once(users):  # noqa: F811
             f.write("MAILBOX user.a\n" * (WAITING + 100))
         eventually(lambda: told(users)[0]["spilled"] == WAITING + 1, timeout=120)
         eventually(lambda: not log.with_name("log-run").exists())
-        time.sleep(12)
+        goes_on(users)
         channel, now = told(users)
         assert now["rotations"] == 1 and channel["spilled"] == WAITING + 1
         lines = log.read_text().splitlines()
