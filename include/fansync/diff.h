@@ -116,6 +116,13 @@ struct record_part diff_part(const struct mailbox_header *m, const struct record
 bool diff_record_in_part(const struct records *rec, size_t i, struct record_bounds replica,
                          const struct record_part *part, uint64_t *modseq);
 
+/* ---- looking up by uid (find.c); lists that ascend ---- */
+
+/* The place of the record among the master's; SIZE_MAX if there is none. */
+size_t diff_find_record(const struct records *rec, uint32_t uid);
+/* The replica's record; NULL if there is none. */
+const struct replica_record *diff_find_theirs(const struct replica_records *rrec, uint32_t uid);
+
 /* ---- full comparison (§7.2) ---- */
 
 /* What has to become of a record that the two sides do not agree on. The names in brackets

@@ -14,19 +14,6 @@ struct same_guid {
 
 /* ---- finding by uid ---- */
 
-size_t copies_place(const struct records *rec, uint32_t uid)
-{
-    size_t lo = 0, hi = rec->n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (rec->uid[mid] < uid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
 static int compare_uid(const void *key, const void *element)
 {
     const uint32_t *uid = key;
@@ -34,22 +21,10 @@ static int compare_uid(const void *key, const void *element)
     return (*uid > d->uid) - (*uid < d->uid);
 }
 
-static int compare_record_uid(const void *key, const void *element)
-{
-    const uint32_t *uid = key;
-    const struct replica_record *d = element;
-    return (*uid > d->uid) - (*uid < d->uid);
-}
-
-static const struct replica_record *find_theirs(const struct replica_records *rrec, uint32_t uid)
-{
-    return rrec->n ? bsearch(&uid, rrec->r, rrec->n, sizeof *rrec->r, compare_record_uid) : NULL;
-}
-
 const struct replica_detail *copies_detail(const struct replica_records *rrec, const struct replica_details *details,
                                            uint32_t uid)
 {
-    const struct replica_record *seen = find_theirs(rrec, uid);
+    const struct replica_record *seen = diff_find_theirs(rrec, uid);
     const struct replica_detail *found =
         details->n ? bsearch(&uid, details->d, details->n, sizeof *found, compare_uid) : NULL;
     if (!found || !seen || !guid_eq(&found->guid, &seen->guid) || found->modseq != seen->modseq)
@@ -84,8 +59,8 @@ static bool *mark(struct arena *a, const struct records *rec, const struct compa
 {
     bool *marked = arena_array(a, rec->n, sizeof *marked);
     for (size_t k = 0; k < rows->n; k++) {
-        size_t i = copies_place(rec, rows->d[k].uid);
-        if (rows->d[k].row == row && i < rec->n && rec->uid[i] == rows->d[k].uid)
+        size_t i = rows->d[k].row == row ? diff_find_record(rec, rows->d[k].uid) : SIZE_MAX;
+        if (i != SIZE_MAX)
             marked[i] = true;
     }
     return marked;
@@ -152,7 +127,7 @@ struct compare_result diff_may_be_copied(struct arena *a, const struct records *
     struct copies c;
     copies_index(&c, a, rec, rows);
     for (size_t k = 0; k < rows->n; k++) {
-        const struct replica_record *r = rows->d[k].row == ROW_COPYBACK ? find_theirs(rrec, rows->d[k].uid) : NULL;
+        const struct replica_record *r = rows->d[k].row == ROW_COPYBACK ? diff_find_theirs(rrec, rows->d[k].uid) : NULL;
         const struct same_guid *s = r ? map_get(&c.by_guid, guid_key(&r->guid)) : NULL;
         bool may = false;
         for (size_t j = 0; s && j < s->n && !may; j++)

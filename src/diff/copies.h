@@ -24,9 +24,6 @@ void copies_free(struct copies *c);
  * only, of several the one that was made first. */
 bool copies_find(struct copies *c, const struct replica_detail *t, size_t *copy);
 
-/* The place of uid in the master's records, or of the next higher one. */
-size_t copies_place(const struct records *rec, uint32_t uid);
-
 /* What the replica says of uid; NULL if it is not what was compared. */
 const struct replica_detail *copies_detail(const struct replica_records *rrec, const struct replica_details *details,
                                            uint32_t uid);

@@ -157,7 +157,7 @@ static void take_changes_of_originals(struct mender *d)
 
 static bool carry_out(struct mender *d, const struct compare_difference *row)
 {
-    size_t i = copies_place(d->rec, row->uid);
+    size_t i = diff_find_record(d->rec, row->uid);
     const struct replica_detail *t = NULL;
     if (compare_row_wants_detail(row->row) && !(t = copies_detail(d->rrec, d->details, row->uid)))
         return false;
@@ -242,8 +242,8 @@ static void sum_result(struct mender *d)
     const struct records *o = &d->out->rec;
     *s = sync_crc_compute(d->m, d->rec);
     for (size_t k = 0; k < o->n; k++) {
-        size_t i = copies_place(d->rec, o->uid[k]);
-        if (i < d->rec->n && d->rec->uid[i] == o->uid[k] && !(d->rec->flags[i] & REC_EXPUNGED))
+        size_t i = diff_find_record(d->rec, o->uid[k]);
+        if (i != SIZE_MAX && !(d->rec->flags[i] & REC_EXPUNGED))
             sum(s, sync_crc_record(d->m, d->rec, i));
         if (!(o->flags[k] & REC_EXPUNGED))
             sum(s, sync_crc_record(&d->out->m, o, k));

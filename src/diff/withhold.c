@@ -21,34 +21,6 @@ struct holder {
     struct arena *a;
 };
 
-/* ---- looking up; both lists ascend by uid ---- */
-
-static size_t find_ours(const struct holder *h, uint32_t uid)
-{
-    size_t lo = 0, hi = h->rec->n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (h->rec->uid[mid] < uid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < h->rec->n && h->rec->uid[lo] == uid ? lo : SIZE_MAX;
-}
-
-static const struct replica_record *find_theirs(const struct holder *h, uint32_t uid)
-{
-    size_t lo = 0, hi = h->rrec->n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (h->rrec->r[mid].uid < uid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < h->rrec->n && h->rrec->r[lo].uid == uid ? &h->rrec->r[lo] : NULL;
-}
-
 /* ---- what is known of two records ---- */
 
 static bool is_equal(const struct holder *h, size_t i, const struct replica_record *r)
@@ -78,7 +50,7 @@ static void find_common(struct holder *h)
 {
     for (size_t k = 0; k < h->rrec->n; k++) {
         const struct replica_record *r = &h->rrec->r[k];
-        size_t i = r->modseq > h->common ? find_ours(h, r->uid) : SIZE_MAX;
+        size_t i = r->modseq > h->common ? diff_find_record(h->rec, r->uid) : SIZE_MAX;
         if (i != SIZE_MAX && is_equal(h, i, r))
             h->common = r->modseq;
     }
@@ -96,7 +68,7 @@ static void keep(struct holder *h, const struct compare_difference *d)
 /* [S6 S7] One message, live on both sides. */
 static void both_live(struct holder *h, size_t i, const struct compare_difference *d)
 {
-    const struct replica_record *r = find_theirs(h, d->uid);
+    const struct replica_record *r = diff_find_theirs(h->rrec, d->uid);
     bool numbers = differs_in_numbers_only(h, i, r);
     bool newer = h->rec->modseq[i] > r->modseq && is_as_once_sent(h, i, r);
     h->out->also[i] = newer || (numbers && h->rec->modseq[i] >= r->modseq);
@@ -107,7 +79,7 @@ static void both_live(struct holder *h, size_t i, const struct compare_differenc
 
 static void decide(struct holder *h, const struct compare_difference *d)
 {
-    size_t i = find_ours(h, d->uid);
+    size_t i = diff_find_record(h->rec, d->uid);
     switch (d->row) {
     case ROW_NOTHING:
     case ROW_STALE: /* settled on the replica alone */

@@ -205,7 +205,7 @@ struct err *compare_update(struct work *w, const struct compare_result *c, const
 {
     w->have = diff_bounds(w->r);
     w->part = diff_part(w->m, &w->rec, w->have, w->unit->engine->o.batchsize);
-    w->guard = w->unit->engine->o.force && n == 0 && w->have.since_uid > 0; /* an EXPUNGE changes the sums */
+    w->guard = w->unit->engine->o.force && w->have.since_uid > 0; /* -O has made its expunges before */
     w->state = WORK_SEND;
     mark_also(w, c, ROW_EXPUNGE_AGAIN);
     return n ? compare_expunge(w, uid, n) : NULL;
@@ -240,12 +240,9 @@ static struct err *update(struct work *w, const struct compare_result *c)
 /* The replica's server ends at once when it is told a lower modseq for a record, FORCE or not. */
 static bool is_lower_here(const struct work *w, uint32_t uid)
 {
-    size_t i = 0, k = 0;
-    while (i < w->rec.n && w->rec.uid[i] != uid)
-        i++;
-    while (k < w->replica_records.n && w->replica_records.r[k].uid != uid)
-        k++;
-    return i < w->rec.n && k < w->replica_records.n && w->replica_records.r[k].modseq > w->rec.modseq[i];
+    size_t i = diff_find_record(&w->rec, uid);
+    const struct replica_record *r = diff_find_theirs(&w->replica_records, uid);
+    return i != SIZE_MAX && r && r->modseq > w->rec.modseq[i];
 }
 
 /* FORCE lets the counters fall, but brings no message back and removes none; nor may a uid that

@@ -8,22 +8,6 @@
 
 enum { TOLD = 1000 }; /* lines of one mailbox */
 
-static const struct replica_record *theirs(const struct work *w, uint32_t uid)
-{
-    for (size_t i = 0; i < w->replica_records.n; i++)
-        if (w->replica_records.r[i].uid == uid)
-            return &w->replica_records.r[i];
-    return NULL;
-}
-
-static bool ours(const struct work *w, uint32_t uid, size_t *i)
-{
-    for (*i = 0; *i < w->rec.n; ++*i)
-        if (w->rec.uid[*i] == uid)
-            return true;
-    return false;
-}
-
 static void tell_guids(const struct work *w, uint32_t uid, size_t i, const struct replica_record *r)
 {
     char mine[GUID_HEX + 1] = "", other[GUID_HEX + 1] = "";
@@ -53,9 +37,9 @@ static void tell_mismatch(const struct work *w, size_t i, const struct replica_r
 
 static void tell(const struct work *w, const struct compare_difference *d)
 {
-    size_t i;
-    bool here = ours(w, d->uid, &i);
-    const struct replica_record *r = theirs(w, d->uid);
+    size_t i = diff_find_record(&w->rec, d->uid);
+    bool here = i != SIZE_MAX;
+    const struct replica_record *r = diff_find_theirs(&w->replica_records, d->uid);
     if (here && r && !guid_eq(&w->rec.guid[i], &r->guid))
         tell_guids(w, d->uid, i, r);
     else if (here && r)
