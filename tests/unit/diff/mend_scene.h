@@ -7,7 +7,7 @@
 #include "fansync/sync_crc.h"
 
 /* One message of uid 5 on each side; the replica is at HIGHESTMODSEQ 10, LAST_UID 9, the master at 20, 9. */
-struct scene {
+static struct scene {
     struct arena a;
     struct mailbox_header m;
     struct replica_mailbox r;
@@ -18,53 +18,62 @@ struct scene {
     struct compare_result rows;
     uint64_t floor;
     struct mend mend;
-};
+} s;
 
 enum { NOW = 5000 };
 
-static inline void scene(struct scene *s, enum compare_row row)
+static inline int end(void **state)
 {
-    memset(s, 0, sizeof *s);
-    s->m = master();
-    s->r = in_step_with(&s->m);
-    s->r.highestmodseq = 10;
-    records_make(&s->a, 2, &s->rec);
-    s->rec.n = 1;
-    s->rrec.r = arena_array(&s->a, 2, sizeof *s->rrec.r);
-    s->rrec.n = 1;
-    s->details.d = arena_array(&s->a, 2, sizeof *s->details.d);
-    s->details.n = 1;
-    s->rec.uid[0] = s->rrec.r[0].uid = s->details.d[0].uid = 5;
-    s->rec.modseq[0] = s->rrec.r[0].modseq = s->details.d[0].modseq = 8;
-    s->rec.internaldate[0] = s->details.d[0].internaldate = 70;
-    s->rec.size[0] = s->details.d[0].size = 100;
-    s->rec.savedate[0] = s->details.d[0].savedate = 71;
-    s->rec.createdmodseq[0] = s->details.d[0].createdmodseq = 4;
-    s->rec.flags[0] = REC_SEEN;
-    memset(&s->rec.guid[0], 1, sizeof s->rec.guid[0]);
-    memset(&s->details.d[0].guid, 2, sizeof s->details.d[0].guid);
-    s->rrec.r[0].guid = s->details.d[0].guid;
-    s->d[0] = (struct compare_difference){ row, 5 };
-    s->rows = (struct compare_result){ s->d, row == ROW_NOTHING ? 0 : 1, 4 };
+    (void)state;
+    arena_free(&s.a);
+    memset(&s, 0, sizeof s);
+    return 0;
 }
 
-static inline bool mended(struct scene *s)
+/* Anew, if it was begun before. */
+static inline void begin(enum compare_row row)
 {
-    return diff_mend(&s->a, &s->m, &s->rec, &s->r, &s->rrec, &s->rows, &s->details, s->floor, NOW, &s->mend);
+    end(NULL);
+    s.m = master();
+    s.r = in_step_with(&s.m);
+    s.r.highestmodseq = 10;
+    records_make(&s.a, 2, &s.rec);
+    s.rec.n = 1;
+    s.rrec.r = arena_array(&s.a, 2, sizeof *s.rrec.r);
+    s.rrec.n = 1;
+    s.details.d = arena_array(&s.a, 2, sizeof *s.details.d);
+    s.details.n = 1;
+    s.rec.uid[0] = s.rrec.r[0].uid = s.details.d[0].uid = 5;
+    s.rec.modseq[0] = s.rrec.r[0].modseq = s.details.d[0].modseq = 8;
+    s.rec.internaldate[0] = s.details.d[0].internaldate = 70;
+    s.rec.size[0] = s.details.d[0].size = 100;
+    s.rec.savedate[0] = s.details.d[0].savedate = 71;
+    s.rec.createdmodseq[0] = s.details.d[0].createdmodseq = 4;
+    s.rec.flags[0] = REC_SEEN;
+    memset(&s.rec.guid[0], 1, sizeof s.rec.guid[0]);
+    memset(&s.details.d[0].guid, 2, sizeof s.details.d[0].guid);
+    s.rrec.r[0].guid = s.details.d[0].guid;
+    s.d[0] = (struct compare_difference){ row, 5 };
+    s.rows = (struct compare_result){ s.d, row == ROW_NOTHING ? 0 : 1, 4 };
+}
+
+static inline bool mended(void)
+{
+    return diff_mend(&s.a, &s.m, &s.rec, &s.r, &s.rrec, &s.rows, &s.details, s.floor, NOW, &s.mend);
 }
 
 /* The sums sent are those of what the master will then have. */
-static inline void assert_sums(struct scene *s)
+static inline void assert_sums(void)
 {
     struct records all;
     size_t n = 0, i = 0, k = 0;
-    const struct records *o = &s->mend.rec;
-    records_make(&s->a, s->rec.n + o->n, &all);
-    while (i < s->rec.n || k < o->n) {
-        bool theirs = i == s->rec.n || (k < o->n && o->uid[k] <= s->rec.uid[i]);
-        const struct records *from = theirs ? o : &s->rec;
+    const struct records *o = &s.mend.rec;
+    records_make(&s.a, s.rec.n + o->n, &all);
+    while (i < s.rec.n || k < o->n) {
+        bool theirs = i == s.rec.n || (k < o->n && o->uid[k] <= s.rec.uid[i]);
+        const struct records *from = theirs ? o : &s.rec;
         size_t f = theirs ? k++ : i;
-        if (!theirs || (i < s->rec.n && s->rec.uid[i] == from->uid[f]))
+        if (!theirs || (i < s.rec.n && s.rec.uid[i] == from->uid[f]))
             i++;
         all.uid[n] = from->uid[f];
         all.modseq[n] = from->modseq[f];
@@ -78,8 +87,10 @@ static inline void assert_sums(struct scene *s)
         n++;
     }
     all.n = n;
-    struct sync_crcs c = sync_crc_compute(&s->mend.m, &all);
-    assert_int_equal(c.basic, s->mend.crc.basic);
+    struct sync_crcs c = sync_crc_compute(&s.mend.m, &all);
+    assert_int_equal(c.basic, s.mend.crc.basic);
 }
+
+#define TEST(name) cmocka_unit_test_teardown(name, end)
 
 #endif
