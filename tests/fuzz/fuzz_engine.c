@@ -6,19 +6,14 @@
  * The input: one byte of switches, then what each connection in turn has to say, with 0xFE between them. 0xFD ends what
  * is said at once: the rest comes when the engine waits for it (a poll), as from a peer that answers what it is asked.
  */
-#include "fuzz.h"
+#include "wire_peer.h"
 
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include <stdio.h>
 
 #include "../unit/sync/model/server.h"
 #include "fansync/engine.h"
 #include "fansync/log.h"
-#include "fansync/session.h"
 
 enum { MOST_CONNECTIONS = 8 };
 
@@ -83,23 +78,20 @@ static struct err *connect_next(void *ctx, struct session **out)
 {
     struct session_options o = { .server = "/peer", .connect_timeout = 5, .timeout = 5 };
     struct peers *p = ctx;
-    int fd[2], size = 1 << 20;
     if (p->said.n == 0 || p->n == MOST_CONNECTIONS)
         return err_new(ERR_CONNECT, "nobody answers");
-    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) == 0);
-    setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     const char *greeting = p->old ? "* OK peer Cyrus sync server 3.2.6\r\n"
                          : p->new ? "* UNMAILBOX-ID\r\n* SIEVE-MAILBOX\r\n* OK peer Cyrus sync server 3.13.0\r\n"
                                   : "* SIEVE-MAILBOX\r\n* OK peer Cyrus sync server 3.6.1\r\n";
-    must(write(fd[1], greeting, strlen(greeting)) > 0);
-    p->peer[p->n++] = (struct peer){ fd[0], fd[1], take_until(&p->said, 0xfe) };
-    return session_open_on(fd[0], "peer", &o, out);
+    struct peer *peer = &p->peer[p->n++];
+    peer->ours = wire_pair(greeting, &peer->theirs);
+    peer->left = take_until(&p->said, 0xfe);
+    return session_open_on(peer->ours, "peer", &o, out);
 }
 
 static void done(void *ctx, const struct engine_item *item, const struct err *err)
 {
     struct peers *p = ctx;
-    if (getenv("FZ")) fprintf(stderr, "done " SLICE_FMT ": %s\n", SLICE_ARG(item->userid), err ? err->msg : "ok");
     must(!err || (err->msg && *err->msg));
     for (unsigned u = 0; u < MODEL_USERS; u++)
         if (slice_eqs(item->userid, model_user(u)))
@@ -121,7 +113,7 @@ static void run(struct peers *p, uint8_t bits)
     for (unsigned u = 0; u < MODEL_USERS; u++)
         items[u] = (struct engine_item){ .kind = ITEM_USER, .userid = slice_str(model_user(u)) };
     struct engine *e = engine_new(&o);
-    struct err *er = engine_run(e, items, bits & 32 ? 1 : MODEL_USERS, done, p); if (getenv("FZ")) fprintf(stderr, "run %s\n", er ? er->msg : "ok"); fuzz_refused(er);
+    fuzz_refused(engine_run(e, items, bits & 32 ? 1 : MODEL_USERS, done, p));
     engine_free(e);
     model_store_free(store);
 }
@@ -150,10 +142,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct slice in = slice_of((const char *)data, n);
     uint8_t bits = fuzz_byte(&in);
     struct peers p = { .said = in, .old = bits & 8, .new = bits & 16 };
-    static bool begun;
-    if (!begun)
-        must(!session_library_init());
-    begun = true;
     peers = &p;
     if (master.nbox == 0)
         begin_master();
