@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "cli/hard_end.h"
 #include "cli/input.h"
@@ -16,6 +15,7 @@
 #include "daemon/channel.h"
 #include "daemon/rolling.h"
 #include "daemon/status.h"
+#include "fansync/clock.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
 
@@ -96,13 +96,11 @@ static uint64_t count_failed(const struct options *o, const struct run *r, uint6
     return n == 0 && failed ? 1 : n;
 }
 
-static void tell_counters(const struct options *o, const struct run *r, bool failed, const struct timespec *begun)
+static void tell_counters(const struct options *o, const struct run *r, bool failed, int64_t begun)
 {
     struct engine_counters c = engine_counters(r->engine);
-    struct timespec now;
     c.failed = count_failed(o, r, c.failed, failed);
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double seconds = (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) / 1e9;
+    double seconds = (double)(clock_ns() - begun) / 1e9;
     struct buf b = BUF_INIT;
     buf_printf(&b, "users=<%llu> mailboxes=<%llu> sent=<%llu> records=<%llu> messages=<%llu> failed=<%llu> "
                "skipped=<%llu> copybacks=<%llu> conflicts=<%llu> commands=<%llu> round_trips=<%llu> bytes_out=<%llu> bytes_in=<%llu> seconds=<%.2f>",
@@ -140,7 +138,6 @@ static int run(const struct options *o, struct config *config)
     struct arena a = ARENA_INIT;
     struct slice *names = NULL;
     size_t n = 0;
-    struct timespec begun;
 
     struct err *err = session_library_init();
     if (!err)
@@ -150,7 +147,7 @@ static int run(const struct options *o, struct config *config)
     open_channel(&channel, config, store, o);
     process_catch_signals();
     process_delay(o->startup_delay);
-    clock_gettime(CLOCK_MONOTONIC, &begun);
+    int64_t begun = clock_ns();
     struct run r = { .store = store, .verbose = o->verbose > 0, .skip_locked = o->skip_locked };
     r.engine = channel_engine(&channel, session_connect_retry, &channel.replica);
     bool failed = false;
@@ -159,7 +156,7 @@ static int run(const struct options *o, struct config *config)
         failed = true;
     else if (!err)
         err = run_mode(o, &r, &channel, names, n, &failed);
-    tell_counters(o, &r, failed || err, &begun);
+    tell_counters(o, &r, failed || err, begun);
     engine_free(r.engine);
     int status = status_of(err, failed);
     arena_free(&a);

@@ -4,14 +4,9 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { TICK_MS = 100 }; /* at least so often while bytes flow */
+#include "fansync/clock.h"
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+enum { TICK_MS = 100 }; /* at least so often while bytes flow */
 
 static bool is_connected_in(enum sender_state state)
 {
@@ -40,7 +35,7 @@ void account_state(struct sender *s, enum sender_state state, int64_t until, con
 void account_tick(struct sender *s, bool waits, const struct engine *e)
 {
     struct sender_status *st = &s->status;
-    int64_t now = now_ms();
+    int64_t now = clock_ms();
     if (!waits && now - s->ticked_ms < TICK_MS)
         return;
     s->ticked_ms = now;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/status.h"
+#include "fansync/clock.h"
 #include "fansync/mem.h"
 
 enum { CONNECTIONS = 8, TIMEOUT = 5 /* seconds */ };
@@ -97,13 +98,6 @@ void metrics_http_free(struct metrics_http *m)
     free(m);
 }
 
-static time_t now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
 /* A connection that cannot be accepted would stay readable, and keep the process busy. */
 static bool has_descriptor(void)
 {
@@ -117,7 +111,7 @@ static bool has_descriptor(void)
 int metrics_http_fd(const struct metrics_http *m)
 {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    return info && now_seconds() >= m->muted ? info->epoll_fd : -1;
+    return info && clock_s() >= m->muted ? info->epoll_fd : -1;
 }
 
 void metrics_http_run(struct metrics_http *m)
@@ -125,5 +119,5 @@ void metrics_http_run(struct metrics_http *m)
     if (has_descriptor())
         MHD_run(m->daemon);
     else
-        m->muted = now_seconds() + 1;
+        m->muted = clock_s() + 1;
 }

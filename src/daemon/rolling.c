@@ -22,6 +22,7 @@
 #include "daemon/status.h"
 #include "daemon/tailing.h"
 #include "fansync/buf.h"
+#include "fansync/clock.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
 
@@ -31,7 +32,6 @@ enum {
     OWN_FDS = 2, /* of poll, before those of the status */
 };
 
-#define SECOND ((int64_t)1000 * 1000 * 1000)
 
 struct rolling {
     const struct config *config;
@@ -85,7 +85,7 @@ static struct line_options line_options(struct rolling *r, const char *name)
     int64_t delay = o->delay >= 0 ? o->delay : config_channel_duration(r->config, name, "sync_repeat_interval");
     int64_t connections = config_channel_int(r->config, name, "sync_connections");
     return (struct line_options){
-        .delay_ns = delay * SECOND,
+        .delay_ns = delay * CLOCK_SECOND_NS,
         .session_limit = o->session_limit,
         .shutdown_file = o->shutdown_file ? o->shutdown_file : config_channel_string(r->config, name, "sync_shutdown_file"),
         .connections = connections < 1 ? 1 : connections > 64 ? 64 : (unsigned)connections,
@@ -366,20 +366,13 @@ static void watch(struct rolling *r, enum rolling_end *end)
     }
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Batches in hand may finish, for a while. */
 static void wind_up(struct rolling *r)
 {
-    int64_t deadline = now_ms() + GRACE_MS;
+    int64_t deadline = clock_ms() + GRACE_MS;
     for (size_t i = 0; i < r->nlines; i++)
         line_end(r->line[i]);
-    while (running(r) > 0 && now_ms() < deadline && !all_quiet(r))
+    while (running(r) > 0 && clock_ms() < deadline && !all_quiet(r))
         wait_for_something(r, 20);
     atomic_store(&r->interrupt, 1);
 }

@@ -27,6 +27,7 @@
 #include "daemon/account.h"
 #include "daemon/line.h"
 #include "daemon/trouble.h"
+#include "fansync/clock.h"
 #include "fansync/log.h"
 #include "fansync/synclog.h"
 
@@ -41,7 +42,6 @@ enum {
     LIVED = 30, /* seconds */
 };
 
-#define SECOND ((int64_t)1000 * 1000 * 1000)
 
 /* What only the thread itself sees. */
 struct work_place {
@@ -60,13 +60,6 @@ struct work_place {
     struct trouble trouble; /* what keeps all items from being carried out */
     bool connected_once;   /* a connection has been made, and not ended by ourselves since */
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
-}
 
 static bool is_closing(const struct work_place *p)
 {
@@ -101,7 +94,7 @@ static void wait_until(struct work_place *p, int64_t until, int queue, int sessi
     struct pollfd f[] = {
         { .fd = p->s->wake_fd, .events = POLLIN }, { .fd = queue, .events = POLLIN }, { .fd = session, .events = POLLIN },
     };
-    int64_t left = (until - now_ns() + 999999) / 1000000;
+    int64_t left = (until - clock_ns() + 999999) / 1000000;
     if (left <= 0)
         return;
     if (poll(f, sizeof f / sizeof *f, left > LOOK_MS ? LOOK_MS : (int)left) > 0 && f[0].revents)
@@ -168,10 +161,10 @@ static bool is_told_to_end(struct work_place *p)
 /* A wait during which everything but sending goes on. */
 static void pause_for(struct work_place *p, int64_t seconds, enum sender_state state)
 {
-    int64_t until = now_ns() + seconds * SECOND;
+    int64_t until = clock_ns() + seconds * CLOCK_SECOND_NS;
     engine_rest(p->engine);
     account_state(p->s, state, time(NULL) + seconds, p->engine);
-    while (!is_closing(p) && now_ns() < until && !is_told_to_end(p)) {
+    while (!is_closing(p) && clock_ns() < until && !is_told_to_end(p)) {
         wait_until(p, until, -1, -1);
         spill_if_wanted(p);
     }
@@ -191,7 +184,7 @@ static struct err *connect_once(void *ctx, struct session **out)
     struct err *err = session_open(&o, out);
     if (!err) {
         p->connected_once = true;
-        p->session_began = p->last_used = now_ns();
+        p->session_began = p->last_used = clock_ns();
     }
     return err;
 }
@@ -224,9 +217,9 @@ static bool ends_with_session(struct work_place *p)
 static bool be_connected(struct work_place *p)
 {
     if (engine_connected(p->engine)) {
-        if (now_ns() - p->last_used < IDLE_PROBE * SECOND)
+        if (clock_ns() - p->last_used < IDLE_PROBE * CLOCK_SECOND_NS)
             return true;
-        p->last_used = now_ns();
+        p->last_used = clock_ns();
         if (engine_probe(p->engine))
             return true;
         if (ends_with_session(p))
@@ -267,7 +260,7 @@ static int64_t back_off(const struct queue_item *item, int64_t first, int64_t mo
     int64_t wait = first;
     for (unsigned i = 0; i < item->attempts && wait < most; i++)
         wait *= 2;
-    return (wait > most ? most : wait) * SECOND;
+    return (wait > most ? most : wait) * CLOCK_SECOND_NS;
 }
 
 static void say_deferred(const struct action *a)
@@ -282,7 +275,7 @@ static void say_deferred(const struct action *a)
 static int64_t wait_after_failure(const struct queue_item *item, const struct batch_entry *e, const struct verdict *v)
 {
     if (!trouble_counts(v, e))
-        return v->wait * SECOND;
+        return v->wait * CLOCK_SECOND_NS;
     return back_off(item, FAILED_FIRST, trouble_cause_of(e->kind) >= CAUSE_REPLICA ? AILING_MOST : FAILED_MOST);
 }
 
@@ -291,7 +284,7 @@ static void fail(struct work_place *p, struct queue_item *item, const struct bat
     enum trouble_cause cause = trouble_cause_of(e->kind);
     account_error(p->s, e->why);
     item->user = cause == CAUSE_ITEM ? NULL : &p->trouble.mark[cause];
-    queue_defer(p->line->queue, item, now_ns() + wait_after_failure(item, e, v),
+    queue_defer(p->line->queue, item, clock_ns() + wait_after_failure(item, e, v),
                 trouble_counts(v, e) ? QUEUE_TRY_FAILED : QUEUE_TRY_UNCOUNTED, e->why);
 }
 
@@ -311,7 +304,7 @@ static void settle(struct work_place *p, size_t i, const struct verdict *v, stru
         sum->locked++;
         say_deferred(&e->action);
         item->user = NULL;
-        queue_defer(q, item, now_ns() + back_off(item, 1, LOCKED_MOST), QUEUE_TRY_LOCKED, e->why);
+        queue_defer(q, item, clock_ns() + back_off(item, 1, LOCKED_MOST), QUEUE_TRY_LOCKED, e->why);
         break;
     case BATCH_FAILED:
         sum->failed += trouble_counts(v, e);
@@ -337,7 +330,7 @@ static void lift(struct work_place *p, const bool *over)
 {
     for (int c = 0; c < CAUSES; c++)
         if (over[c])
-            queue_reschedule(p->line->queue, p->s->shard, &p->trouble.mark[c], now_ns());
+            queue_reschedule(p->line->queue, p->s->shard, &p->trouble.mark[c], clock_ns());
 }
 
 static void settle_all(struct work_place *p, size_t n, const struct verdict *v, struct account_sum *sum)
@@ -367,7 +360,7 @@ static void run_batch(struct work_place *p, size_t n)
     struct err *err = batch_run(p->batch, p->entries, n);
     struct verdict v = trouble_judge(&p->trouble, p->items, p->entries, n);
     settle_all(p, n, &v, &sum);
-    p->last_used = now_ns();
+    p->last_used = clock_ns();
     account_batch(p->s, &sum, v.pause);
     if (sum.done > 0 && sum.failed == 0)
         account_over(p->s);
@@ -385,7 +378,7 @@ static void run_batch(struct work_place *p, size_t n)
 static bool session_is_over(struct work_place *p)
 {
     int64_t limit = p->line->o.session_limit;
-    if (limit <= 0 || now_ns() - p->session_began <= limit * SECOND)
+    if (limit <= 0 || clock_ns() - p->session_began <= limit * CLOCK_SECOND_NS)
         return false;
     struct err *err = engine_disconnect(p->engine);
     p->connected_once = false; /* it was not lost */
@@ -400,11 +393,11 @@ static bool session_is_over(struct work_place *p)
 static void rest(struct work_place *p)
 {
     int64_t due = queue_next_due(p->line->queue, p->s->shard);
-    int64_t until = now_ns() + LOOK_MS * (SECOND / 1000);
+    int64_t until = clock_ns() + LOOK_MS * (CLOCK_SECOND_NS / 1000);
     wait_until(p, due >= 0 && due < until ? due : until, queue_fd(p->line->queue, p->s->shard), engine_fd(p->engine));
     queue_clear(p->line->queue, p->s->shard);
     if (!engine_look(p->engine)) /* a session that lived for a while is made anew at once */
-        look_at_session(p, now_ns() - p->session_began >= LIVED * SECOND);
+        look_at_session(p, clock_ns() - p->session_began >= LIVED * CLOCK_SECOND_NS);
 }
 
 static void step(struct work_place *p)
@@ -412,12 +405,12 @@ static void step(struct work_place *p)
     spill_if_wanted(p);
     if (!be_connected(p) || is_told_to_end(p) || session_is_over(p))
         return;
-    if (now_ns() < p->next_batch) {
+    if (clock_ns() < p->next_batch) {
         set_state(p, SENDER_IDLE);
         wait_until(p, p->next_batch, -1, -1);
         return;
     }
-    int64_t began = now_ns();
+    int64_t began = clock_ns();
     size_t n = queue_drain(p->line->queue, p->s->shard, began, p->items, ITEMS);
     if (n > 0) {
         p->next_batch = began + p->line->o.delay_ns;

@@ -6,14 +6,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "fansync/clock.h"
 #include "fansync/mem.h"
 #include "fansync/synclog.h"
 
 double seconds_since(int64_t ns)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)((int64_t)t.tv_sec * 1000000000 + t.tv_nsec - ns) / 1e9;
+    return (double)(clock_ns() - ns) / 1e9;
 }
 
 /* ---- the queue ---- */

@@ -21,6 +21,7 @@
 
 #include "daemon/status.h"
 #include "daemon/status_socket.h"
+#include "fansync/clock.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
 
@@ -49,13 +50,6 @@ struct status_server {
     int spare; /* -1: in use, or not to be had */
     int64_t muted_until;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void keep_spare(struct status_server *s)
 {
@@ -180,7 +174,7 @@ static int let_in(struct status_server *s, int listener)
         fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     }
     if (fd < 0)
-        s->muted_until = now_ms() + MUTE_MS;
+        s->muted_until = clock_ms() + MUTE_MS;
     return fd;
 }
 
@@ -188,14 +182,14 @@ static void take_client(struct status_server *s, int listener)
 {
     int fd = s->nclients < MOST_CLIENTS ? let_in(s, listener) : -1;
     if (fd >= 0)
-        s->client[s->nclients++] = (struct client){ .fd = fd, .answer = BUF_INIT, .deadline = now_ms() + PATIENCE_MS };
+        s->client[s->nclients++] = (struct client){ .fd = fd, .answer = BUF_INIT, .deadline = clock_ms() + PATIENCE_MS };
 }
 
 /* ---- serving ---- */
 
 size_t status_server_fds(const struct status_server *s, struct pollfd **f, size_t n, size_t *cap)
 {
-    bool muted = s->nclients == MOST_CLIENTS || now_ms() < s->muted_until;
+    bool muted = s->nclients == MOST_CLIENTS || clock_ms() < s->muted_until;
     for (size_t i = 0; i < s->nclients; i++) {
         *f = mem_grow(*f, n, cap, sizeof **f);
         (*f)[n++] = (struct pollfd){ .fd = s->client[i].fd, .events = s->client[i].answering ? POLLOUT : POLLIN };
@@ -210,7 +204,7 @@ size_t status_server_fds(const struct status_server *s, struct pollfd **f, size_
 static bool serve(struct status_server *s, struct client *c, const struct pollfd *f)
 {
     if (!f->revents)
-        return now_ms() < c->deadline;
+        return clock_ms() < c->deadline;
     return c->answering ? go_on_sending(c) : go_on_reading(s, c);
 }
 

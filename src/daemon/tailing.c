@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "fansync/acks.h"
+#include "fansync/clock.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
 #include "fansync/synclog.h"
@@ -39,7 +40,6 @@ enum {
     KEPT_MOST = 256 << 10, /* bytes of a line that wait to be appended */
 };
 
-#define SECOND ((int64_t)1000 * 1000 * 1000)
 
 struct source {
     char *folder;
@@ -80,13 +80,6 @@ struct tailing {
     pthread_mutex_t guard;
 };
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * SECOND + t.tv_nsec;
-}
-
 /* ---- the tailer's hooks ---- */
 
 static size_t own_parts(const struct tailing *t, const struct source *s)
@@ -120,7 +113,7 @@ static int begin_segment(void *ctx, void *source)
         return -1;
     size_t i = free_part(t);
     struct part *p = &t->part[i];
-    *p = (struct part){ .source = s, .began = now_ns(), .spill_wait = SPILL_AFTER * SECOND,
+    *p = (struct part){ .source = s, .began = clock_ns(), .spill_wait = SPILL_AFTER * CLOCK_SECOND_NS,
                         .share = mem_array(s->nlines, sizeof *p->share) };
     p->next_spill = p->began + p->spill_wait;
     p->share[0] = (struct share){ first, BUF_INIT };
@@ -172,7 +165,7 @@ static void take_record(void *ctx, void *source, int part, const struct action *
     struct tailing *t = ctx;
     struct source *s = source;
     struct slice owner = owner_of(t, a);
-    int64_t now = now_ns();
+    int64_t now = clock_ns();
     t->part[part].records++;
     for (size_t k = 0; k < s->nlines; k++)
         give(s->line[k], &t->part[part].share[k], a, owner, now);
@@ -312,13 +305,13 @@ static void ask_for_spills(const struct part *p)
 
 static void look_for_old_parts(struct tailing *t)
 {
-    int64_t now = now_ns();
+    int64_t now = clock_ns();
     for (size_t i = 0; i < t->nparts; i++) {
         struct part *p = &t->part[i];
         if (!p->source || now < p->next_spill || !is_in_the_way(t, p))
             continue;
         ask_for_spills(p);
-        p->spill_wait = p->spill_wait * 2 < SPILL_MOST * SECOND ? p->spill_wait * 2 : SPILL_MOST * SECOND;
+        p->spill_wait = p->spill_wait * 2 < SPILL_MOST * CLOCK_SECOND_NS ? p->spill_wait * 2 : SPILL_MOST * CLOCK_SECOND_NS;
         p->next_spill = now + p->spill_wait;
     }
 }
@@ -360,8 +353,8 @@ static void *tailing_main(void *ctx)
             tailer_retire(t->tailer);
         if ((news & NEWS_LOGS) || tailer_next_ms(t->tailer) == 0)
             tailer_poll(t->tailer);
-        if (now_ns() >= next_look) {
-            next_look = now_ns() + SECOND / 2;
+        if (clock_ns() >= next_look) {
+            next_look = clock_ns() + CLOCK_SECOND_NS / 2;
             look_for_old_parts(t);
             write_down_stats(t);
         }

@@ -7,6 +7,7 @@
  * A reader may follow the log without its lock, so complete lines are never taken back: a
  * write that fails in the middle is cut back to the end of its last whole line.
  */
+#include "fansync/clock.h"
 #include "fansync/synclog.h"
 
 #include <errno.h>
@@ -41,9 +42,9 @@ static struct err *open_log(const char *path, int *fd, bool *created)
  * without waiting for us. */
 static struct err *open_locked(const char *path, int64_t wait_ms, int *fd, bool *created)
 {
-    int64_t end = files_now_ms() + wait_ms;
+    int64_t end = clock_ms() + wait_ms;
     for (;;) {
-        int64_t left = end - files_now_ms();
+        int64_t left = end - clock_ms();
         TRY(open_log(path, fd, created));
         struct err *e = files_lock(*fd, left > 0 ? left : 0, path);
         if (!e && files_same(*fd, path))

@@ -9,17 +9,11 @@
 #include <unistd.h>
 
 #include "fansync/buf.h"
+#include "fansync/clock.h"
 #include "fansync/mem.h"
 
 #define FIRST_SLEEP_MS 1
 #define LONGEST_SLEEP_MS 5
-
-int64_t files_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void files_sleep_ms(int64_t ms)
 {
@@ -58,13 +52,13 @@ void files_unlock(int fd)
 /* F_OFD_SETLKW cannot time out, so waiting is by trying again. */
 static struct err *lock_within(int fd, short type, int64_t wait_ms, const char *path)
 {
-    int64_t end = files_now_ms() + wait_ms;
+    int64_t end = clock_ms() + wait_ms;
     for (int64_t ms = FIRST_SLEEP_MS;; ms = ms * 2 < LONGEST_SLEEP_MS ? ms * 2 : LONGEST_SLEEP_MS) {
         if (try_lock(fd, type) == 0)
             return NULL;
         if (errno != EAGAIN)
             return err_errno("Failed to lock %s", path);
-        if (files_now_ms() >= end)
+        if (clock_ms() >= end)
             return err_new(ERR_BUSY, "Failed to lock %s: locked by another process (waited %lld ms)", path,
                            (long long)wait_ms);
         files_sleep_ms(ms);

@@ -12,7 +12,6 @@
 #include "fansync/err.h"
 #include "fansync/slice.h"
 
-int64_t files_now_ms(void); /* a clock that nobody sets */
 void files_sleep_ms(int64_t ms);
 
 /* Tries for the exclusive lock of the whole file: 0, or -1 and errno (EAGAIN: taken). */

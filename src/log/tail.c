@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fansync/clock.h"
 #include "fansync/log.h"
 #include "fansync/mem.h"
 #include "log/files.h"
@@ -40,7 +41,7 @@ struct tailer *tailer_new(const struct tailer_options *options)
     t->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (t->inotify < 0)
         log_msg(LOG_WARNING, "inotify: %s: sync logs are looked at once a second", strerror(errno));
-    t->now_ms = files_now_ms();
+    t->now_ms = clock_ms();
     return t;
 }
 
@@ -105,7 +106,7 @@ static struct folder *new_folder(struct tailer *t, const char *path, void *sourc
     f->lock_fd = -1;
     f->watch = -1;
     f->grow_ms = t->o.grow_ms;
-    f->compacted_ms = f->rotated_ms = f->unlinked_ms = f->checked_ms = files_now_ms();
+    f->compacted_ms = f->rotated_ms = f->unlinked_ms = f->checked_ms = clock_ms();
     f->wake_ms = f->checked_ms;
     return f;
 }
@@ -121,12 +122,12 @@ static void learn_age(struct folder *f)
     if (!left || stat(f->lock, &st) < 0)
         return;
     int64_t age = (int64_t)(time(NULL) - st.st_mtime) * 1000;
-    f->left_ms = files_now_ms() - (age > 0 ? age : 0);
+    f->left_ms = clock_ms() - (age > 0 ? age : 0);
 }
 
 static void note_age(struct folder *f, int64_t since_ms)
 {
-    int64_t wall = time(NULL) - (files_now_ms() - since_ms) / 1000;
+    int64_t wall = time(NULL) - (clock_ms() - since_ms) / 1000;
     const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t)wall } };
     if (since_ms == f->noted_ms || f->lock_fd < 0)
         return;
@@ -177,7 +178,7 @@ int tailer_fd(const struct tailer *t)
 
 int tailer_next_ms(const struct tailer *t)
 {
-    int64_t now = files_now_ms(), least = LOOK_MS;
+    int64_t now = clock_ms(), least = LOOK_MS;
     for (size_t i = 0; i < t->n; i++) {
         int64_t ms = t->folders[i]->wake_ms - now;
         if (ms < least)
@@ -201,7 +202,7 @@ void tailer_poll(struct tailer *t)
     drop_events(t); /* before the look: what comes after it is told again */
     for (size_t i = 0; i < t->n; i++) {
         struct folder *f = t->folders[i];
-        t->now_ms = files_now_ms();
+        t->now_ms = clock_ms();
         if (f->watch < 0 || t->now_ms - f->checked_ms >= LOOK_MS)
             watch_folder(f);
         folder_look(f);
@@ -219,7 +220,7 @@ static bool has_settled(const struct folder *f)
 void tailer_retire(struct tailer *t)
 {
     for (size_t i = 0; i < t->n; i++) {
-        t->now_ms = files_now_ms();
+        t->now_ms = clock_ms();
         if (has_settled(t->folders[i]))
             folder_look(t->folders[i]);
     }
@@ -244,7 +245,7 @@ bool tailer_stats(struct tailer *t, const char *folder, struct tail_stats *out)
     if (i == t->n)
         return false;
     struct folder *f = t->folders[i];
-    int64_t now = files_now_ms();
+    int64_t now = clock_ms();
     *out = f->stats;
     out->unread = unread(f);
     for (const struct segment *s = f->segments; s; s = s->next) {

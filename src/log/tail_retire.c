@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "log/files.h"
+#include "fansync/clock.h"
 
 enum {
     LOCK_TRIES = 5, /* for a lock that writers have for some 10 us, or as long as an fsync takes */
@@ -47,7 +48,7 @@ static bool unlink_run(struct folder *f, const struct segment *s)
         folder_wake(f, RETRY_MS);
         return false;
     }
-    f->unlinked_ms = files_now_ms();
+    f->unlinked_ms = clock_ms();
     return true;
 }
 
@@ -84,7 +85,7 @@ static void begin_again(struct folder *f, struct segment *s)
     s->off = 0;
     f->grow_ms = f->tailer->o.grow_ms;
     f->left_ms = 0;
-    f->compacted_ms = files_now_ms();
+    f->compacted_ms = clock_ms();
     f->stats.truncations++;
 }
 
@@ -142,7 +143,7 @@ static int move_aside(const struct folder *f)
 static bool try_move_aside(struct folder *f)
 {
     if (move_aside(f) == 0) {
-        f->rotated_ms = files_now_ms();
+        f->rotated_ms = clock_ms();
         f->stats.rotations++;
         return true;
     }

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fansync/clock.h"
+
 #define FIRST_SLEEP_MS 1
 #define LONGEST_SLEEP_MS 50
 #define MOST_REPLACEMENTS 100 /* of a file between open and lock, before we give up */
@@ -29,17 +31,10 @@ static void sleep_ms(int64_t ms)
     nanosleep(&t, NULL);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 struct err *lock_fd(int fd, enum lock_mode mode, int64_t wait_ms, const char *what)
 {
     short type = mode == LOCK_SHARED ? F_RDLCK : F_WRLCK;
-    int64_t end = now_ms() + wait_ms;
+    int64_t end = clock_ms() + wait_ms;
     for (int64_t ms = FIRST_SLEEP_MS;; ms = ms * 2 < LONGEST_SLEEP_MS ? ms * 2 : LONGEST_SLEEP_MS) {
         if (try_lock(fd, type) == 0)
             return NULL;
@@ -47,7 +42,7 @@ struct err *lock_fd(int fd, enum lock_mode mode, int64_t wait_ms, const char *wh
             continue;
         if (errno != EAGAIN && errno != EACCES)
             return err_errno("%s: cannot lock", what);
-        int64_t left = end - now_ms();
+        int64_t left = end - clock_ms();
         if (left <= 0)
             return err_new(ERR_BUSY, "%s: locked by another process (waited %lld ms)", what,
                            (long long)wait_ms);

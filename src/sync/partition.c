@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fansync/clock.h"
 #include "fansync/engine.h"
 #include "fansync/log.h"
 
@@ -22,13 +23,6 @@ struct state {
     int64_t aside_for;   /* seconds, the last time; 0: it has taken something since */
     const char *why;
 };
-
-static int64_t now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec;
-}
 
 /* ---- names ---- */
 
@@ -106,7 +100,7 @@ void partition_failed(struct partitions *p, struct slice name, const struct err 
     if (s->aside_until || (!sure && s->strikes < (s->proved ? STRIKES_PROVED : STRIKES)))
         return;
     s->aside_for = s->aside_for * 2 < ASIDE_MOST ? s->aside_for * 2 + !s->aside_for : ASIDE_MOST;
-    s->aside_until = now_s() + s->aside_for;
+    s->aside_until = clock_s() + s->aside_for;
     struct slice hint = partition_hint(&p->arena, name, err, !s->proved);
     s->why = arena_printf(&p->arena, "partition " SLICE_FMT " of the replica is set aside: %s" SLICE_FMT, SLICE_ARG(name),
                           err->msg, SLICE_ARG(hint)).p;
@@ -125,7 +119,7 @@ static void look(void *ctx, struct slice name, void *value)
 
 void partitions_look(struct partitions *p)
 {
-    int64_t now = now_s();
+    int64_t now = clock_s();
     map_each(&p->state, look, &now);
 }
 

@@ -5,6 +5,7 @@
 
 #include "session_internal.h"
 #include "wait.h"
+#include "fansync/clock.h"
 
 #define MB ((uint64_t)1024 * 1024)
 
@@ -101,7 +102,7 @@ void bounds_end(struct session *s)
     if (session_oldest(s)->arena && !session_oldest(s)->hooks.item)
         b->memory += memory_of_answer(s);
     b->waited_ms = 0;
-    b->wait_began = wait_now();
+    b->wait_began = clock_ms();
     b->moved_before = moved(s);
 }
 
@@ -109,12 +110,12 @@ void bounds_end(struct session *s)
 
 void bounds_wait_begin(struct session *s)
 {
-    s->bounds.wait_began = wait_now();
+    s->bounds.wait_began = clock_ms();
 }
 
 void bounds_wait_end(struct session *s)
 {
-    s->bounds.waited_ms += wait_now() - s->bounds.wait_began;
+    s->bounds.waited_ms += clock_ms() - s->bounds.wait_began;
     if (s->outstanding == 0)
         s->bounds.memory = 0;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "deflate.h"
+#include "fansync/clock.h"
 #include "fansync/escape.h"
 #include "tls.h"
 #include "wait.h"
@@ -267,7 +268,7 @@ struct err *transport_pause(struct transport *t, bool moved, int64_t deadline)
         return transport_wait(t, deadline);
     if (t->stop && *t->stop)
         return err_new(ERR_INTERRUPTED, "interrupted by a signal");
-    if (!t->ended && wait_now() >= deadline) {
+    if (!t->ended && clock_ms() >= deadline) {
         ended_by(t, err_new(ERR_PROTOCOL, "too slow: the time for this is over, though bytes still come"));
         t->ended = true;
     }

@@ -7,20 +7,15 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <time.h>
+#include <stddef.h>
+
+#include "fansync/clock.h"
 
 enum { SLICE_MS = 100 };
 
-int64_t wait_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int64_t wait_deadline(int seconds)
 {
-    return seconds > 0 ? wait_now() + (int64_t)seconds * 1000 : INT64_MAX;
+    return seconds > 0 ? clock_ms() + (int64_t)seconds * 1000 : INT64_MAX;
 }
 
 struct err *wait_ready(int fd, short events, int64_t deadline, const atomic_int *stop,
@@ -31,7 +26,7 @@ struct err *wait_ready(int fd, short events, int64_t deadline, const atomic_int 
     for (;;) {
         if (stop && *stop)
             return err_new(ERR_INTERRUPTED, "interrupted by a signal");
-        int64_t left = deadline - wait_now();
+        int64_t left = deadline - clock_ms();
         if (left <= 0)
             return NULL;
         int n = poll(&p, 1, left < SLICE_MS ? (int)left : SLICE_MS);

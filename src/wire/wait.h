@@ -11,8 +11,6 @@
 
 #include "fansync/err.h"
 
-/* Milliseconds of the monotonic clock. */
-int64_t wait_now(void);
 /* The deadline that is so many seconds from now; none for 0 or less. */
 int64_t wait_deadline(int seconds);
 
